@@ -1,0 +1,178 @@
+"""Build cede: the one list of compiled modules, how they are compiled, and what happens when they cannot be.
+
+Everything that does not concern compiling stands in pyproject.toml. The law of this file: **plain Python always
+installs**. The `.py` files are the package; an extension module beside one makes it faster and changes nothing else.
+It is all or nothing: compiled modules cimport each other's types, so where one fails to build none is kept.
+
+Environment variables:
+
+    CEDE_EXT=auto      (default) compile if there is a C compiler, else say so in one line and install plain Python
+    CEDE_EXT=require   compile, or fail
+    CEDE_EXT=off       plain Python
+    CEDE_DEBUG=1       -O0 -g, bounds checks, line tracing, and an annotated HTML page beside each C file
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Each has a `.pxd` beside it, and each `.pxd` but the twin `engine/native.pxd` has its module here (tests/test_layers.py).
+COMPILED_MODULES = [
+    "cede.engine.handles",
+    "cede.engine.timers",
+    "cede.engine.pollers.epoll",
+    "cede.engine.loop",
+    "cede.engine.futures",
+    "cede.engine.tasks",
+    "cede.io.write_buffer",
+    "cede.io.stream_transport",
+    "cede.io.datagram_transport",
+    "cede.io.listener",
+    "cede.io.tls_socket",
+    "cede.io.tls_bytes",
+]
+
+# The only place where directives stand. annotation_typing=False keeps annotations documentation; nonecheck=True makes
+# a None in a typed field an AttributeError instead of a crash, at no cost that could be measured.
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,
+    "nonecheck": True,
+    "auto_pickle": False,
+}
+DEBUG_DIRECTIVES = {
+    "boundscheck": True,
+    "wraparound": True,
+    "initializedcheck": True,
+    "overflowcheck": True,
+    "linetrace": True,
+    "profile": True,
+}
+
+ROOT = Path(__file__).resolve().parent
+DEBUG = os.environ.get("CEDE_DEBUG", "") not in ("", "0")
+JOBS = os.cpu_count() or 1
+
+
+def wanted() -> str:
+    """What CEDE_EXT asks for: 'auto', 'require' or 'off'."""
+    value = os.environ.get("CEDE_EXT", "") or "auto"
+    if value not in ("auto", "require", "off"):
+        sys.exit(f"cede: CEDE_EXT={value!r} is not understood; use CEDE_EXT=auto, CEDE_EXT=require or CEDE_EXT=off")
+    if value == "off" and DEBUG:
+        sys.exit("cede: CEDE_EXT=off and CEDE_DEBUG=1 contradict each other: a debug build compiles")
+    return value
+
+
+def extensions(mode: str) -> list[Extension]:
+    """Return one Extension a module, its source still the `.py` file: `BuildExt` puts the C file in its place."""
+    if mode == "off":
+        return []
+    macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if DEBUG else []
+    return [
+        Extension(
+            name,
+            ["src/" + name.replace(".", "/") + ".py"],
+            define_macros=macros,
+            # No -march: a wheel runs on machines it was not built on. -g0 halves the time to compile.
+            extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3", "-g0"],
+            optional=mode != "require",
+        )
+        for name in COMPILED_MODULES
+        if Path("src", *name.split(".")).with_suffix(".py").exists()  # while the house is being built
+    ]
+
+
+class BuildExt(build_ext):
+    """Translate with Cython, compile with the C compiler, and keep all of it or nothing."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self._required = wanted() == "require"
+        self._failure = ""  # why the first extension that failed did so; "" while none has
+        if self.parallel is None:
+            self.parallel = JOBS
+
+    def build_extensions(self) -> None:
+        try:
+            self._translate()
+            super().build_extensions()
+        except Exception as exc:
+            if self._required:
+                raise
+            self._note_failure(exc)
+        if self._failure:
+            self._fall_back()
+
+    def build_extension(self, ext: Extension) -> None:
+        if self._failure:
+            return
+        try:
+            super().build_extension(ext)
+        except Exception as exc:
+            if self._required:
+                raise
+            self._note_failure(exc)
+
+    def copy_extensions_to_source(self) -> None:
+        # Order: a debug build newer than the release build stands in the source tree; the dates must not decide.
+        self.force = True
+        super().copy_extensions_to_source()
+
+    def _translate(self) -> None:
+        """Replace each extension's `.py` by the C file that Cython makes of it, under build/ and never under src/."""
+        from Cython.Build import cythonize
+
+        os.chdir(ROOT)
+        version = f"{sys.implementation.cache_tag}{'-debug' if DEBUG else ''}"
+        translated = cythonize(
+            [Extension(ext.name, list(ext.sources)) for ext in self.extensions],
+            build_dir=f"build/cython-{version}",
+            compiler_directives=DIRECTIVES | (DEBUG_DIRECTIVES if DEBUG else {}),
+            include_path=["src"],
+            annotate=DEBUG,
+            nthreads=JOBS,
+            force=self.force,
+            quiet=True,
+        )
+        made = {ext.name: ext for ext in translated}
+        for ext in self.extensions:
+            ext.sources = made[ext.name].sources
+            ext.depends = [*made[ext.name].depends, "setup.py"]
+
+    def _note_failure(self, exc: Exception) -> None:
+        if not self._failure:
+            self._failure = " ".join(str(exc).split()) or type(exc).__name__
+
+    def _fall_back(self) -> None:
+        """Remove what was built and say, in one line, that cede will run as plain Python."""
+        for ext in self.extensions:
+            for where in (self.get_ext_fullpath(ext.name), os.path.join(self.build_lib, self.get_ext_filename(ext.name))):
+                if os.path.exists(where):
+                    os.unlink(where)
+        print(
+            f"cede: not compiled ({self._failure}): installing plain Python, which does the same more slowly; "
+            "CEDE_EXT=require makes this an error",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def main() -> None:
+    mode = wanted()
+    build_base = f"build/{'debug' if DEBUG else 'release'}"
+    setup(
+        ext_modules=extensions(mode),
+        cmdclass={"build_ext": BuildExt},
+        options={"build": {"build_base": build_base}},
+    )
+
+
+# Order: Cython translates in child processes, which import this file again where they are not forked.
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,343 @@
+"""What every test of cede gets: the speed it runs in, a loop of its own, and a look at what it left behind.
+
+- The run is refused when `cede.compiled` is not what was asked for: a suite that says "compiled" and runs plain
+  Python proves nothing. `pytest` wants compiled; `pytest --pure` wants plain Python, here and in sub-processes.
+- `async def test_…` runs on the `loop` fixture.
+- After each test that passed nothing may be left: no descriptor, thread, child process, live task, running loop; and
+  nothing the loop complained of that the test did not look at. `@pytest.mark.leaves("threads", …)` excuses a test
+  which must leave something; it stands with the reason why.
+
+CONTRIBUTING.md describes the fixtures for people who write tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import inspect
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETTLE_SECONDS = 3.0  # how long a closing thread or child may take to be gone
+LOOP_TURNS = 50  # how many turns a loop may take to run out of ready callbacks
+KINDS = ("fds", "threads", "children", "tasks", "handles")
+
+# Order: conftest files of sub-folders import cede, and are loaded before pytest_configure runs.
+if "--pure" in sys.argv:
+    os.environ["CEDE_PURE"] = "1"
+
+
+# -- the speed ---------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pure", action="store_true", help="run cede as plain Python, ignoring its compiled modules")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("pure"):
+        os.environ["CEDE_PURE"] = "1"
+    faulthandler.enable()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    pure = session.config.getoption("pure")
+    import cede
+
+    if cede.compiled is pure:
+        found = "compiled" if cede.compiled else "plain Python"
+        hint = "cede was imported before --pure was seen" if pure else "run `make build` first, or ask for `pytest --pure`"
+        if not pure and os.environ.get("CEDE_PURE", "") not in ("", "0"):
+            hint = "CEDE_PURE is set: ask for `pytest --pure`, or unset it"
+        raise pytest.UsageError(f"cede from {os.path.dirname(cede.__file__)} is {found}: {hint}")
+
+
+def speed_line() -> str:
+    """Say which cede runs on which interpreter, and whether its compiled modules are older than their sources."""
+    import cede
+
+    implementation = f"{platform.python_implementation()} {platform.python_version()}"
+    speed = "compiled" if cede.compiled else "plain Python"
+    line = f"cede {cede.__version__}, {speed}, on {implementation} ({sys.executable})"
+    stale = stale_modules() if cede.compiled else []
+    return line + (f"\nSTALE: older than their sources: {' '.join(stale)}: run `make build`" if stale else "")
+
+
+def stale_modules() -> list[str]:
+    """Return the compiled modules now loaded whose .py or .pxd was written after them."""
+    stale = []
+    for name, module in sorted(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "x.py")
+        if name.startswith("cede.") and file.suffix != ".py" and file.exists():
+            source = file.with_name(name.rpartition(".")[2] + ".py")
+            newest = max((p.stat().st_mtime for p in (source, source.with_suffix(".pxd")) if p.exists()), default=0)
+            if newest > file.stat().st_mtime:
+                stale.append(name)
+    return stale
+
+
+def pytest_report_header() -> str:
+    return speed_line()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.write_line(speed_line())
+
+
+# -- async tests -------------------------------------------------------------------------------------------------------
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if inspect.iscoroutinefunction(getattr(item, "obj", None)) and "loop" not in item.fixturenames:
+        item.fixturenames.append("loop")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run an `async def` test on the `loop` fixture."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    pyfuncitem.funcargs["loop"].run_until_complete(pyfuncitem.obj(**wanted))
+    return True
+
+
+# -- what a test leaves behind -----------------------------------------------------------------------------------------
+
+
+def open_fds() -> set[int]:
+    return {int(name) for name in os.listdir("/proc/self/fd")}
+
+
+def child_processes() -> set[int]:
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(pid) for pid in file.read().split()}
+
+
+def live_tasks() -> set[Any]:
+    """Return the tasks not done that the stdlib's registries know, of whatever loop.
+
+    3.14 and later keep the stdlib's own tasks in a list that cannot be read from outside a loop; those of cede are in
+    `_eager_tasks` from 3.12 on.
+    """
+    found: set[Any] = set()
+    for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
+        with contextlib.suppress(RuntimeError):  # the WeakSet changed while it was read: a thread is at work
+            found.update(getattr(asyncio.tasks, name, ()))
+    return {task for task in found if not task.done()}
+
+
+class Leftovers:
+    """Compares what the process holds now with what it held when the test began."""
+
+    def __init__(self) -> None:
+        self._fds = open_fds()
+        self._threads = set(threading.enumerate())
+        self._children = child_processes()
+        self._tasks = live_tasks()
+
+    def find(self) -> dict[str, list[str]]:
+        """Return what is left now, by kind; give what is about to go the time to do so."""
+        left = self._look()
+        if left:
+            gc.collect()
+            left = self._look()
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while left and time.monotonic() < deadline:
+            time.sleep(0.01)
+            left = self._look()
+        return left
+
+    def _look(self) -> dict[str, list[str]]:
+        left = {
+            "fds": [described for fd in open_fds() - self._fds if (described := describe_fd(fd))],
+            "threads": [repr(thread) for thread in set(threading.enumerate()) - self._threads],
+            "children": [f"process {pid}" for pid in child_processes() - self._children],
+            "tasks": [repr(task) for task in live_tasks() - self._tasks],
+        }
+        return {kind: sorted(what) for kind, what in left.items() if what}
+
+
+def describe_fd(fd: int) -> str:
+    """Return what `fd` is, or '' if it is gone (the one that listed /proc/self/fd is)."""
+    try:
+        return f"{fd} -> {os.readlink(f'/proc/self/fd/{fd}')}"
+    except OSError:
+        return ""
+
+
+def excused(request: pytest.FixtureRequest) -> set[str]:
+    kinds = {kind for mark in request.node.iter_markers("leaves") for kind in mark.args}
+    assert kinds <= set(KINDS), f"leaves() knows {KINDS}"
+    return kinds
+
+
+PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that passed and left something behind. (A failed test's traceback keeps everything alive.)"""
+    timeout = request.node.get_closest_marker("timeout")
+    if timeout is not None and timeout.args and timeout.args[0] > 60:
+        faulthandler.cancel_dump_traceback_later()  # the run-wide limit is for tests with the default timeout
+    before = Leftovers()
+    yield
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    if not request.node.stash.get(PASSED, False):
+        return
+    assert running is None, f"the test left {running!r} running"
+    left = before.find()
+    for kind in excused(request):
+        left.pop(kind, None)
+    if left:
+        pytest.fail("the test left behind:\n" + "\n".join(f"  {kind}: {', '.join(w)}" for kind, w in left.items()), False)
+
+
+# -- loops -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def loop_errors() -> list[dict[str, Any]]:
+    """Return the contexts that the `loop` fixture's exception handler was called with.
+
+    A test that expects one takes it out (`pop`, `clear`); what is in the list at the end fails the test.
+    """
+    return []
+
+
+@pytest.fixture
+def loop(request: pytest.FixtureRequest, loop_errors: list[dict[str, Any]]) -> Iterator[Any]:
+    """A fresh `cede.new_event_loop()`, closed afterwards; see `close_loop` for what it must not hold by then."""
+    import cede
+
+    loop = cede.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: loop_errors.append(context))
+    yield loop
+    left = close_loop(loop)
+    if not request.node.stash.get(PASSED, False):
+        return
+    for kind in excused(request):
+        left.pop(kind, None)
+    assert not left, f"the test left in its loop: {left}"
+    assert not loop_errors, f"the loop reported what the test did not look at: {loop_errors}"
+
+
+def close_loop(loop: Any) -> dict[str, list[str]]:
+    """Run out what is ready, shut down and close `loop`; return the tasks and handles that were still waiting."""
+    if loop.is_closed():
+        return {}
+    asyncio._set_running_loop(None)
+    run_out(loop)
+    tasks = [task for task in asyncio.all_tasks(loop) if not task.done()]
+    left = {"tasks": [repr(task) for task in tasks], "handles": pending_handles(loop)}
+    for task in tasks:
+        task.cancel()
+    run_out(loop)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    return {kind: what for kind, what in left.items() if what}
+
+
+def run_out(loop: Any) -> None:
+    """Run turns until nothing is ready."""
+    for _ in range(LOOP_TURNS):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        if not ready_count(loop):
+            break
+
+
+def ready_count(loop: Any) -> int:
+    """Return how many callbacks wait for the next turn; 0 where the loop does not tell."""
+    return len(getattr(loop, "_ready", ()))
+
+
+def pending_handles(loop: Any) -> list[str]:
+    """Return the timers that nobody cancelled."""
+    timers = getattr(loop, "_scheduled", None) or getattr(loop, "_timers", None) or ()
+    return [repr(timer) for timer in timers if not timer.cancelled()]
+
+
+# -- the world around --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return `run(source, *args, check=True, timeout=25, env=None)`: a program in a fresh interpreter, in this speed.
+
+    It runs in an empty folder, with warnings as errors. `check` asserts that it exits with 0.
+    """
+
+    def run(
+        source: str, *args: str, check: bool = True, timeout: float = 25, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        program = folder / "program.py"
+        program.write_text(inspect.cleandoc(source) + "\n")
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-W", "error", str(program), *args],
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert not check or done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Return a function that names a TCP port of 127.0.0.1 on which nobody listens."""
+
+    def port() -> int:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            return int(sock.getsockname()[1])
+
+    return port
+
+
+@pytest.fixture
+def socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected, non-blocking stream sockets, closed afterwards."""
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    with left, right:
+        yield left, right
+
+
+@pytest.fixture
+def unix_path() -> Iterator[str]:
+    """A path short enough for a Unix socket (108 bytes), in a folder that is removed afterwards."""
+    folder = tempfile.mkdtemp(prefix="cede-")
+    yield os.path.join(folder, "socket")
+    shutil.rmtree(folder, ignore_errors=True)

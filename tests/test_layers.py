@@ -1,0 +1,254 @@
+"""The law of the house: imports point down only, and a file stays small enough to be read.
+
+`ORDER` below is the order of the modules, lowest first; it is the order of docs/architecture.md. A module may import
+what stands before it and nothing else, wherever in the file the import stands; only what is imported `if
+TYPE_CHECKING` is free, because it never runs. A new module must be given its place here.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+PACKAGE = SRC / "cede"
+
+MAX_FILE_LINES = 700
+MAX_FUNCTION_LINES = 60
+
+LAYERS: dict[str, str] = {
+    "0 beside": """
+        _pure _version
+    """,
+    "1 engine": """
+        engine
+        engine.native engine.running engine.reports engine.handles engine.timers engine.clock
+        engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
+        engine.waker engine.loop engine.futures engine.tasks
+    """,
+    "2 io": """
+        io
+        io.write_buffer io.stream_transport io.datagram_transport io.listener io.tls_socket io.tls_bytes
+    """,
+    "3 net": """
+        net
+        net.awaiting net.staggered
+        net.resolve net.connect net.serve net.sockets net.datagram net.pipes net.sendfile net.start_tls net.signals
+        net.children net.executor
+    """,
+    "4 loop": """
+        event_loop policy
+    """,
+    "5 library": """
+        exceptions constants protocols transports mixins
+        futures events coroutines
+        locks queues timeouts tasks taskgroups streams subprocess threads runners graph
+    """,
+    "6 on top": """
+        observe simulation
+    """,
+    "7 door": """
+        __init__ _command _command.messages _command.program _command.run __main__
+    """,
+}
+ORDER = {
+    "cede." + name if name != "__init__" else "cede": rank
+    for rank, name in enumerate(name for names in LAYERS.values() for name in names.split())
+}
+
+
+# -- reading the sources -----------------------------------------------------------------------------------------------
+
+
+def source_of(module: str) -> Path:
+    path = SRC / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = sorted(module_of(path) for path in PACKAGE.rglob("*.py"))
+PXDS = sorted(path for path in PACKAGE.rglob("*.pxd"))
+COMPILED = sorted(module_of(path) for path in PXDS if path.stem not in ("native", "__init__"))
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def running_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk `tree` without what stands under `if TYPE_CHECKING:`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for branch in node.orelse:
+                yield branch
+                yield from running_nodes(branch)
+            continue
+        yield node
+        yield from running_nodes(node)
+
+
+def resolve(module: str, level: int, name: str) -> str:
+    """Return the absolute name of `from <level dots><name> import …` written in `module`."""
+    if level == 0:
+        return name
+    is_package = source_of(module).name == "__init__.py"
+    base = module.split(".")
+    base = base[: len(base) - level + (1 if is_package else 0)]
+    return ".".join([*base, name] if name else base)
+
+
+def named(target: str, names: list[str]) -> set[str]:
+    """Return the modules that `from target import names` imports: submodules where they are such, else `target`."""
+    children = {f"{target}.{name}" for name in names if f"{target}.{name}" in MODULES}
+    return children if len(children) == len(names) else children | {target}
+
+
+def imports_of_py(module: str) -> set[str]:
+    found: set[str] = set()
+    for node in running_nodes(parse(source_of(module))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            target = resolve(module, node.level, node.module or "")
+            found |= named(target, [alias.name for alias in node.names])
+    return {name for name in found if name == "cede" or name.startswith("cede.")}
+
+
+def imports_of_pxd(path: Path) -> set[str]:
+    module = module_of(path)
+    found: set[str] = set()
+    for dots, name, names in re.findall(r"^from\s+(\.*)([\w.]*)\s+cimport\s+([^#\n]+)", path.read_text(), re.M):
+        target = resolve(module, len(dots), name)
+        found |= named(target, [part.split()[0] for part in names.strip("() ").split(",") if part.strip()])
+    return {name for name in found if name == "cede" or name.startswith("cede.")}
+
+
+# -- the order ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place() -> None:
+    missing = [module for module in MODULES if module not in ORDER]
+    assert not missing, f"give these a place in LAYERS (and in docs/architecture.md): {missing}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    imported = imports_of_py(module)
+    pxd = source_of(module).with_suffix(".pxd")
+    if pxd.exists() and pxd.name != "__init__.pxd":
+        imported |= imports_of_pxd(pxd)
+    # A package's name in an import means its __init__; a module always imports the packages it stands in.
+    imported -= {module} | {module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1) if module != "cede"}
+    upward = sorted(name for name in imported if ORDER.get(name, 10_000) >= ORDER.get(module, -1))
+    assert not upward, f"{module} imports what stands above or beside it: {upward}"
+
+
+ALONE = """
+import importlib, os, sys, types
+package = types.ModuleType("cede")     # stands in for cede/__init__.py, which would import everything
+package.__path__ = [sys.argv[1]]
+sys.modules["cede"] = package
+if os.environ.get("CEDE_PURE", "") not in ("", "0"):
+    importlib.import_module("cede._pure").install()
+module = importlib.import_module(sys.argv[2])
+print(module.__file__)
+"""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("cede", "cede.__main__")])
+def test_imports_alone(module: str, pytestconfig: pytest.Config) -> None:
+    """Each module can be the first of cede's that a process imports; and it comes in the speed that was asked for."""
+    import cede
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ALONE, os.path.dirname(cede.__file__), module],
+        capture_output=True,
+        text=True,
+        timeout=25,
+    )
+    assert done.returncode == 0, done.stderr
+    compiled = not done.stdout.strip().endswith(".py")
+    assert compiled is (module in COMPILED and not pytestconfig.getoption("pure")), done.stdout
+
+
+# -- compiled and interpreted ------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_compiled_modules_is_the_set_of_pxd_files() -> None:
+    listed = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")["COMPILED_MODULES"]
+    assert sorted(listed) == COMPILED
+    assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_no_compiled_module_holds_a_coroutine_function(module: str) -> None:
+    """Compiled coroutines break `inspect`, `print_stack` and repr, and are slower than interpreted ones."""
+    found = [node.lineno for node in ast.walk(parse(source_of(module))) if isinstance(node, ast.AsyncFunctionDef)]
+    assert not found, f"async def in lines {found}"
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_compiled_modules_are_plain_python(module: str) -> None:
+    """No `import cython`, no directive comments: setup.py is the only place for directives."""
+    text = source_of(module).read_text(encoding="utf-8")
+    assert not re.search(r"^#\s*cython:", text, re.M), "directives belong in setup.py"
+    assert not re.search(r"^#\s*cython:", source_of(module).with_suffix(".pxd").read_text(encoding="utf-8"), re.M)
+
+
+def twin_functions_py(path: Path) -> dict[str, int]:
+    return {
+        node.name: len(node.args.posonlyargs) + len(node.args.args)
+        for node in parse(path).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+
+
+def twin_functions_pxd(path: Path) -> dict[str, int]:
+    """Read the `cdef inline` functions of a .pxd textually: name → number of arguments."""
+    text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
+    heads = re.findall(r"^cdef\s+inline\s+[^\n(=]*?\b(\w+)\s*\(((?:[^()]|\([^()]*\))*)\)[^\n]*:", text, re.M)
+    return {
+        name: len([arg for arg in re.sub(r"\([^()]*\)|\[[^\]]*\]", "", arguments).split(",") if arg.strip()])
+        for name, arguments in heads
+        if not name.startswith("_")
+    }
+
+
+def test_the_twins_have_the_same_functions() -> None:
+    """engine/native.py and engine/native.pxd: a name that only one has would work in one speed only."""
+    assert twin_functions_py(PACKAGE / "engine/native.py") == twin_functions_pxd(PACKAGE / "engine/native.pxd")
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_files_and_functions_stay_readable(module: str) -> None:
+    path = source_of(module)
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_FILE_LINES, f"{lines} lines: split it"
+    long = [
+        f"{node.name}: {length} lines"
+        for node in ast.walk(parse(path))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
+    ]
+    assert not long, f"longer than {MAX_FUNCTION_LINES} lines: {long}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_file_says_what_it_is_for(module: str) -> None:
+    assert ast.get_docstring(parse(source_of(module))), "a file begins with a docstring: what it is for, its law"
