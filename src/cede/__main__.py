@@ -1,0 +1,77 @@
+"""The command `cede` (also `python -m cede`): run a program on cede, or try things out.
+
+Each subcommand lives in `_command/` and is imported only when it is asked for. A subcommand takes the
+arguments after its name and returns the exit status. Mistakes of the user's command line end as one clear
+line on standard error and exit status 2; everything a program does stays the program's own.
+
+There is no argument parser: nearly all of a command line of ours belongs to the program being run, and may
+not be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ._command.messages import complain, describe_installation
+
+_HELP = """\
+usage: cede run app.py [arguments]         run a program, with its asyncio on cede
+       cede run -m module [arguments]      the same for a module
+       cede run -c 'code' [arguments]      the same for a line of code
+       cede repl                           a Python prompt where `await` works
+       cede --version                      which cede, at which speed, on which Python
+
+The program needs no change: asyncio.run, asyncio.Runner and asyncio.new_event_loop in it run on cede.
+
+examples:
+  cede run server.py --port 8080           where you wrote: python server.py --port 8080
+  cede run -m pytest tests                 where you wrote: python -m pytest tests
+  uvicorn --loop cede:new_event_loop app:app
+
+`cede run --help` tells more. Without arguments, cede starts the prompt.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carry out one command line (default: the process's own) and return its exit status."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if not arguments:
+        return _repl([])
+    name, *rest = arguments
+    if name == 'run':
+        return _run(rest)
+    if name == 'repl':
+        return _repl(rest)
+    if name in ('-h', '--help', 'help'):
+        print(_HELP, end='')
+        return 0
+    if name in ('-V', '--version'):
+        print(describe_installation())
+        return 0
+    return _unknown(name, rest)
+
+
+def _run(arguments: list[str]) -> int:
+    from ._command.run import run_command
+
+    return run_command(arguments)
+
+
+def _repl(arguments: list[str]) -> int:
+    from ._command.repl import repl_command
+
+    return repl_command(arguments)
+
+
+def _unknown(name: str, rest: list[str]) -> int:
+    if name.startswith('-'):
+        return complain('cede', f'unknown option {name} (cede --help lists them)')
+    if name.endswith('.py') or os.path.exists(name):
+        return complain('cede', f'unknown command {name!r}; to run a program: cede run {" ".join([name, *rest])}')
+    return complain('cede', f'unknown command {name!r} (cede --help lists them)')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""`cede run`: put asyncio on cede, then run the program named on the command line.
+
+Options of ours stand before the program; from the program's name on, everything is the program's. A command
+line that names nothing runnable (no such file or module, a syntax error in it) is answered with one line and
+exit status 2, before any line of the program has run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .messages import complain
+
+_HELP = """\
+usage: cede run [options] app.py [arguments]
+       cede run [options] -m module [arguments]
+       cede run [options] -c 'code' [arguments]
+
+Run a program as python would, with every asyncio.run, asyncio.Runner and asyncio.new_event_loop in it on
+cede. Exit status, signals, tracebacks, sys.argv and __main__ are what they are with python. The program may
+also be a directory or zip file with a __main__.py, or - for standard input.
+
+options:
+  --debug    asyncio's debug mode (slow callbacks, never-awaited coroutines with their origin, ...)
+  --pure     cede's own Python source instead of its compiled engine: slower, and open to a debugger
+
+examples:
+  cede run server.py --port 8080
+  cede run --debug -m mypackage.worker
+  python -X dev -m cede run app.py         python's own options go to python
+"""
+
+_OURS = ('--debug', '--pure')
+
+
+class CommandLineError(Exception):
+    """The command line cannot be carried out; the text is the line to print."""
+
+
+def run_command(arguments: list[str]) -> int:
+    """Carry out `cede run ARGUMENTS` and return the exit status."""
+    try:
+        options, kind, target, rest = split_arguments(arguments)
+    except CommandLineError as error:
+        return complain('cede run', str(error))
+    if '--help' in options:
+        print(_HELP, end='')
+        return 0
+    if '--pure' in options and not os.environ.get('CEDE_PURE'):
+        _start_again_pure()
+    if '--debug' in options:
+        os.environ['PYTHONASYNCIODEBUG'] = '1'
+
+    from . import program
+
+    try:
+        return program.run(kind, target, rest)
+    except program.NothingToRun as error:
+        return complain('cede run', str(error))
+
+
+def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]]:
+    """Return our options, the kind of program ('file', '-m' or '-c'), its name or code, and its own arguments.
+
+    Raise CommandLineError where an option is unknown or nothing to run is named. As with python, `-mname`
+    is `-m name`.
+    """
+    options: set[str] = set()
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in ('-h', '--help'):
+            return {'--help'}, '', '', []
+        if word in _OURS:
+            options.add(word)
+        elif word in ('-m', '-c'):
+            if not rest:
+                raise CommandLineError(f'{word} needs {"a module name" if word == "-m" else "code"} after it')
+            return options, word, rest.pop(0), rest
+        elif word.startswith(('-m', '-c')):
+            return options, word[:2], word[2:], rest
+        elif word == '--' and rest:
+            return options, 'file', rest.pop(0), rest
+        elif word != '-' and word.startswith('-'):
+            raise CommandLineError(_unknown_option(word))
+        else:
+            return options, 'file', word, rest
+    raise CommandLineError('no program named; try: cede run app.py (cede run --help tells more)')
+
+
+def _unknown_option(word: str) -> str:
+    if word[:2] in ('-b', '-B', '-d', '-E', '-i', '-I', '-O', '-P', '-q', '-s', '-S', '-u', '-v', '-W', '-x', '-X'):
+        return f"unknown option {word}; python's own options go to python, as in: python -X dev -m cede run app.py"
+    return f'unknown option {word} (cede run --help lists them)'
+
+
+def _start_again_pure() -> None:
+    """Replace this process by the same command with the compiled engine switched off."""
+    # Order: the engine is chosen when the package is imported, which `python -m cede` has done already.
+    os.environ['CEDE_PURE'] = '1'
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
