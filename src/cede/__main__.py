@@ -40,14 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments:
         return _repl([])
     name, *rest = arguments
-    if name == 'run':
+    if name == "run":
         return _run(rest)
-    if name == 'repl':
+    if name == "repl":
         return _repl(rest)
-    if name in ('-h', '--help', 'help'):
-        print(_HELP, end='')
+    if name in ("-h", "--help", "help"):
+        print(_HELP, end="")
         return 0
-    if name in ('-V', '--version'):
+    if name in ("-V", "--version"):
         print(describe_installation())
         return 0
     return _unknown(name, rest)
@@ -66,12 +66,12 @@ def _repl(arguments: list[str]) -> int:
 
 
 def _unknown(name: str, rest: list[str]) -> int:
-    if name.startswith('-'):
-        return complain('cede', f'unknown option {name} (cede --help lists them)')
-    if name.endswith('.py') or os.path.exists(name):
-        return complain('cede', f'unknown command {name!r}; to run a program: cede run {" ".join([name, *rest])}')
-    return complain('cede', f'unknown command {name!r} (cede --help lists them)')
+    if name.startswith("-"):
+        return complain("cede", f"unknown option {name} (cede --help lists them)")
+    if name.endswith(".py") or os.path.exists(name):
+        return complain("cede", f"unknown command {name!r}; to run a program: cede run {' '.join([name, *rest])}")
+    return complain("cede", f"unknown command {name!r} (cede --help lists them)")
 
 
-if __name__ == '__main__':
+if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,7 @@ USAGE_ERROR = 2
 
 def complain(command: str, message: str) -> int:
     """Print one line on standard error and return the exit status that goes with it."""
-    print(f'{command}: {message}', file=sys.stderr)
+    sys.stderr.write(f"{command}: {message}\n")
     return USAGE_ERROR
 
 
@@ -18,6 +18,6 @@ def describe_installation() -> str:
     """Return version, speed and Python in one line, such as "cede 0.1.0 (compiled), Python 3.13.0"."""
     import cede
 
-    speed = 'compiled' if cede.compiled else 'pure Python'
-    python = '.'.join(map(str, sys.version_info[:3]))
-    return f'cede {cede.__version__} ({speed}), Python {python}'
+    speed = "compiled" if cede.compiled else "pure Python"
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"cede {cede.__version__} ({speed}), Python {python}"

@@ -43,14 +43,14 @@ def run(kind: str, target: str, arguments: list[str]) -> int:
     NothingToRun where there is no such program or it does not compile.
     """
     # Order: as with python, sys.argv[0] is '-m' while the packages around a module are imported.
-    sys.argv = ['-m' if kind == '-m' else target, *arguments]
+    sys.argv = ["-m" if kind == "-m" else target, *arguments]
     install()
     _install_in_workers()
     try:
         program = find(kind, target)
         sys.argv[0] = program.argv0
         main = _main_module(program)
-        sys.modules['__main__'] = main
+        sys.modules["__main__"] = main
         exec(program.code, main.__dict__)
     except (NothingToRun, SystemExit):
         raise
@@ -65,15 +65,15 @@ def run(kind: str, target: str, arguments: list[str]) -> int:
 
 def find(kind: str, target: str) -> Program:
     """Return the program, with sys.path[0] set as python sets it for this kind of program."""
-    if kind == '-c':
-        _set_first_path('')
+    if kind == "-c":
+        _set_first_path("")
         return _find_code(target)
-    if kind == '-m':
+    if kind == "-m":
         _set_first_path(os.getcwd())
         return _find_module(target)
-    if target == '-':
-        _set_first_path('')
-        return Program(_compile(sys.stdin.buffer.read(), '<stdin>'), '-', _builtin_attributes())
+    if target == "-":
+        _set_first_path("")
+        return Program(_compile(sys.stdin.buffer.read(), "<stdin>"), "-", _builtin_attributes())
     if os.path.isdir(target) or _is_zip(target):
         return _find_in_container(target)
     return _find_file(target)
@@ -87,8 +87,8 @@ def _find_code(text: str) -> Program:
     if sys.version_info >= (3, 13):
         import linecache
 
-        linecache.cache['<string>'] = (len(text), None, text.splitlines(True), '<string>')
-    return Program(_compile(text.encode('utf-8', 'surrogateescape'), '<string>'), '-c', _builtin_attributes())
+        linecache.cache["<string>"] = (len(text), None, text.splitlines(True), "<string>")
+    return Program(_compile(text.encode("utf-8", "surrogateescape"), "<string>"), "-c", _builtin_attributes())
 
 
 def _find_file(target: str) -> Program:
@@ -97,70 +97,70 @@ def _find_file(target: str) -> Program:
         with io.open_code(path) as file:
             data = file.read()
     except OSError as error:
-        raise NothingToRun(f'cannot open {target!r}: {error.strerror}') from None
+        raise NothingToRun(f"cannot open {target!r}: {error.strerror}") from None
     _set_first_path(os.path.dirname(os.path.realpath(path)))
     loader: Any
     if data[:4] == importlib.util.MAGIC_NUMBER:
-        loader = importlib.machinery.SourcelessFileLoader('__main__', path)
-        code = loader.get_code('__main__')
+        loader = importlib.machinery.SourcelessFileLoader("__main__", path)
+        code = loader.get_code("__main__")
     else:
-        loader = importlib.machinery.SourceFileLoader('__main__', path)
+        loader = importlib.machinery.SourceFileLoader("__main__", path)
         code = _compile(data, path, target)
-    return Program(code, target, {'__file__': path, '__cached__': None, '__loader__': loader})
+    return Program(code, target, {"__file__": path, "__cached__": None, "__loader__": loader})
 
 
 def _find_module(name: str) -> Program:
     try:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations is not None:
-            spec = importlib.util.find_spec(name + '.__main__')
+            spec = importlib.util.find_spec(name + ".__main__")
             if spec is None:
-                raise NothingToRun(f'package {name!r} cannot be run: it has no module {name}.__main__')
+                raise NothingToRun(f"package {name!r} cannot be run: it has no module {name}.__main__")
     except ModuleNotFoundError as error:
         # A package around the module may fail to import something else: that error is the program's own.
-        if error.name is None or not f'{name}.'.startswith(f'{error.name}.'):
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
         spec = None
     except ValueError:
         spec = None
     if spec is None:
-        raise NothingToRun(f'no module named {name!r}')
-    return _from_spec(spec, f'module {name!r}')
+        raise NothingToRun(f"no module named {name!r}")
+    return _from_spec(spec, f"module {name!r}")
 
 
 def _find_in_container(target: str) -> Program:
     """Find `__main__` in a directory or zip file."""
     _set_first_path(target)
-    spec = importlib.machinery.PathFinder.find_spec('__main__', [target])
+    spec = importlib.machinery.PathFinder.find_spec("__main__", [target])
     if spec is None:
-        raise NothingToRun(f'cannot run {target!r}: there is no __main__.py in it')
-    return _from_spec(spec, f'{target!r}')._replace(argv0=target)
+        raise NothingToRun(f"cannot run {target!r}: there is no __main__.py in it")
+    return _from_spec(spec, f"{target!r}")._replace(argv0=target)
 
 
 def _from_spec(spec: importlib.machinery.ModuleSpec, what: str) -> Program:
     loader: Any = spec.loader
-    if not hasattr(loader, 'get_code'):
-        raise NothingToRun(f'{what} cannot be run: it has no Python code')
+    if not hasattr(loader, "get_code"):
+        raise NothingToRun(f"{what} cannot be run: it has no Python code")
     try:
         code = loader.get_code(spec.name)
     except (SyntaxError, ValueError) as error:
         raise NothingToRun(_describe(error, spec.origin or spec.name)) from None
     if code is None:
-        raise NothingToRun(f'{what} cannot be run: it has no Python code')
+        raise NothingToRun(f"{what} cannot be run: it has no Python code")
     origin = spec.origin if spec.has_location else None
     attributes = {
-        '__file__': origin,
-        '__cached__': spec.cached,
-        '__loader__': loader,
-        '__spec__': spec,
-        '__package__': spec.parent,
+        "__file__": origin,
+        "__cached__": spec.cached,
+        "__loader__": loader,
+        "__spec__": spec,
+        "__package__": spec.parent,
     }
     return Program(code, origin or spec.name, attributes)
 
 
 def _compile(source: bytes, path: str, shown: str | None = None) -> CodeType:
     try:
-        return compile(source, path, 'exec', dont_inherit=True)
+        return compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise NothingToRun(_describe(error, shown or path)) from None
 
@@ -168,22 +168,22 @@ def _compile(source: bytes, path: str, shown: str | None = None) -> CodeType:
 def _describe(error: SyntaxError | ValueError, shown: str) -> str:
     """Return a syntax error in one line. (Python 3.11 has ValueError for a null byte in the source.)"""
     if not isinstance(error, SyntaxError):
-        return f'syntax error in {shown}: {error}'
-    kind = 'syntax error' if type(error) is SyntaxError else 'indentation error'
-    place = f'{shown}, line {error.lineno}' if error.lineno else shown
-    text = f' in `{error.text.strip()}`' if error.text and error.text.strip() else ''
-    return f'{kind} in {place}: {error.msg}{text}'
+        return f"syntax error in {shown}: {error}"
+    kind = "syntax error" if type(error) is SyntaxError else "indentation error"
+    place = f"{shown}, line {error.lineno}" if error.lineno else shown
+    text = f" in `{error.text.strip()}`" if error.text and error.text.strip() else ""
+    return f"{kind} in {place}: {error.msg}{text}"
 
 
 def _is_zip(path: str) -> bool:
     if not os.path.isfile(path):
         return False
     with io.open_code(os.path.abspath(path)) as file:
-        if file.read(4) == b'PK\x03\x04':
+        if file.read(4) == b"PK\x03\x04":
             return True
     import zipfile  # a zip file may have a `#!` line before it, and is known by its end
 
-    return not path.endswith(('.py', '.pyc')) and zipfile.is_zipfile(path)
+    return not path.endswith((".py", ".pyc")) and zipfile.is_zipfile(path)
 
 
 # Putting it in place
@@ -191,18 +191,18 @@ def _is_zip(path: str) -> bool:
 
 def _main_module(program: Program) -> ModuleType:
     """Return a new `__main__` with the attributes that python gives it."""
-    main = ModuleType('__main__')
+    main = ModuleType("__main__")
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
-    main.__dict__['__builtins__'] = builtins
+    main.__dict__["__builtins__"] = builtins
     main.__dict__.update(program.attributes)
     if sys.version_info >= (3, 15):
-        main.__dict__.pop('__cached__', None)
+        main.__dict__.pop("__cached__", None)
     return main
 
 
 def _builtin_attributes() -> dict[str, Any]:
-    return {'__loader__': importlib.machinery.BuiltinImporter}
+    return {"__loader__": importlib.machinery.BuiltinImporter}
 
 
 def _set_first_path(path: str) -> None:
@@ -237,7 +237,7 @@ def _their_part(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename in (__file__, importlib.util.__file__) or filename.startswith('<frozen importlib')
+    return filename in (__file__, importlib.util.__file__) or filename.startswith("<frozen importlib")
 
 
 # Worker processes
@@ -260,6 +260,6 @@ def _install_in_workers() -> None:
     from multiprocessing import process
 
     # The settings a process hands to its children, which are pickled where the child does not simply inherit.
-    config: dict[str, Any] | None = getattr(process.current_process(), '_config', None)
+    config: dict[str, Any] | None = getattr(process.current_process(), "_config", None)
     if config is not None:
-        config['cede'] = InstallInWorkers()
+        config["cede"] = InstallInWorkers()

@@ -41,16 +41,16 @@ Ctrl-C stops what is running, Ctrl-D or exit() leaves. Statements can also come 
 """
 
 _HINT = 'Use "await" directly instead of "asyncio.run()"; exit() leaves.'
-_CONTINUES_BLOCK = ('else', 'elif', 'except', 'finally')
+_CONTINUES_BLOCK = ("else", "elif", "except", "finally")
 
 
 def repl_command(arguments: list[str]) -> int:
     """Carry out `cede repl ARGUMENTS` and return the exit status."""
-    if arguments in (['-h'], ['--help']):
-        print(_HELP, end='')
+    if arguments in (["-h"], ["--help"]):
+        sys.stdout.write(_HELP)
         return 0
     if arguments:
-        return complain('cede repl', f'takes no arguments, but there is {arguments[0]!r} (cede repl --help)')
+        return complain("cede repl", f"takes no arguments, but there is {arguments[0]!r} (cede repl --help)")
     cede.install()
     with asyncio.Runner(loop_factory=cede.new_event_loop) as runner:
         session = Session(runner.get_loop(), _new_namespace())
@@ -60,11 +60,11 @@ def repl_command(arguments: list[str]) -> int:
 def _new_namespace() -> dict[str, Any]:
     """Return what the prompt's statements see: a fresh `__main__` with asyncio and cede in it."""
     # Order: pickle and multiprocessing look classes up in sys.modules['__main__'].
-    main = ModuleType('__main__')
-    sys.modules['__main__'] = main
+    main = ModuleType("__main__")
+    sys.modules["__main__"] = main
     if not sys.flags.safe_path:
-        sys.path[0] = ''
-    sys.argv = ['']
+        sys.path[0] = ""
+    sys.argv = [""]
     namespace = main.__dict__
     namespace.update(__builtins__=__builtins__, asyncio=asyncio, cede=cede)
     return namespace
@@ -85,7 +85,7 @@ class Session:
 
     def run(self) -> int:
         """Run the loop until the input ends; return the exit status."""
-        thread = threading.Thread(target=self._read_statements, name='prompt', daemon=True)
+        thread = threading.Thread(target=self._read_statements, name="prompt", daemon=True)
         previous = signal.signal(signal.SIGINT, self._on_interrupt)
         restore_terminal = _remember_terminal()
         thread.start()
@@ -183,23 +183,23 @@ class Prompt(code.InteractiveConsole):
     def interact(self, banner: str | None = None, exitmsg: str | None = None) -> None:
         """Read and execute statements until the end of the input; raise SystemExit where one asks for it."""
         if not self._terminal:
-            banner = ''
+            banner = ""
         elif banner is None:
-            banner = f'{describe_installation()}\n{_HINT}\n{_primary_prompt()}import asyncio, cede'
-        super().interact(banner, '')
+            banner = f"{describe_installation()}\n{_HINT}\n{_primary_prompt()}import asyncio, cede"
+        super().interact(banner, "")
 
-    def raw_input(self, prompt: str = '') -> str:
+    def raw_input(self, prompt: str = "") -> str:
         """Return the next line; raise EOFError where there is none."""
         if not self._terminal:
             line = sys.stdin.readline()
             if not line:
                 raise EOFError
-            return line.rstrip('\n')
+            return line.rstrip("\n")
         self._dropped = None
         try:
             line = input(prompt)
         except EOFError:
-            print()
+            sys.stdout.write("\n")
             raise
         if self._dropped is not None:
             self.resetbuffer()
@@ -211,27 +211,27 @@ class Prompt(code.InteractiveConsole):
         """Start afresh, for a Ctrl-C at the prompt. (Called by the main thread while this one reads.)"""
         # The editor in the other thread still holds the dropped text; raw_input takes it off the next line.
         self._dropped = _text_being_edited()
-        self.write(f'\nKeyboardInterrupt\n{_primary_prompt()}')
+        self.write(f"\nKeyboardInterrupt\n{_primary_prompt()}")
 
     def push(self, line: str, *args: Any, **kwargs: Any) -> bool:
         """Take a line; return True iff the statement needs more of them."""
         if self._ends_block(line):
-            super().push('')
+            super().push("")
         return super().push(line, *args, **kwargs)
 
     def _ends_block(self, line: str) -> bool:
         """Tell whether a line begins a new statement after a block, as in a file (a prompt wants an empty line)."""
-        if not self.buffer or not line or line[0] in ' \t#)]}' or line.split(':')[0].split()[0] in _CONTINUES_BLOCK:
+        if not self.buffer or not line or line[0] in " \t#)]}" or line.split(":")[0].split()[0] in _CONTINUES_BLOCK:
             return False
         try:
-            return self.compile('\n'.join([*self.buffer, '']), self.filename, 'single') is not None
+            return self.compile("\n".join([*self.buffer, ""]), self.filename, "single") is not None
         except (SyntaxError, ValueError, OverflowError):
             return False
 
-    def runsource(self, source: str, filename: str = '', symbol: str = 'single') -> bool:
+    def runsource(self, source: str, filename: str = "", symbol: str = "single") -> bool:
         """Compile and execute a statement; return True iff it needs more lines."""
-        filename = f'<input {self._statements + 1}>'
-        linecache.cache[filename] = (len(source), None, f'{source}\n'.splitlines(True), filename)
+        filename = f"<input {self._statements + 1}>"
+        linecache.cache[filename] = (len(source), None, f"{source}\n".splitlines(True), filename)
         incomplete = super().runsource(source, filename, symbol)
         self._statements += not incomplete
         return incomplete
@@ -244,7 +244,7 @@ class Prompt(code.InteractiveConsole):
         if isinstance(error, SystemExit):
             raise error
         if isinstance(error, KeyboardInterrupt):
-            self.write('\nKeyboardInterrupt\n')
+            self.write("\nKeyboardInterrupt\n")
             return
         traceback = error.__traceback__
         while traceback is not None and traceback.tb_frame.f_code is not code:
@@ -257,7 +257,7 @@ class Prompt(code.InteractiveConsole):
 
 
 def _primary_prompt() -> str:
-    return str(getattr(sys, 'ps1', '>>> '))
+    return str(getattr(sys, "ps1", ">>> "))
 
 
 def _remember_terminal() -> Callable[[], None]:
@@ -272,13 +272,13 @@ def _remember_terminal() -> Callable[[], None]:
 
 
 def _text_being_edited() -> str:
-    readline = sys.modules.get('readline')
-    return readline.get_line_buffer() if readline is not None else ''
+    readline = sys.modules.get("readline")
+    return readline.get_line_buffer() if readline is not None else ""
 
 
 def _correct_history(line: str) -> None:
     """Put `line` in the place of the last line of the history."""
-    readline = sys.modules.get('readline')
+    readline = sys.modules.get("readline")
     if readline is not None and (length := readline.get_current_history_length()):
         readline.replace_history_item(length - 1, line)
 
@@ -293,9 +293,9 @@ def _set_up_editing(namespace: dict[str, Any]) -> None:
     import atexit
 
     readline.set_completer(rlcompleter.Completer(namespace).complete)
-    libedit = 'libedit' in (readline.__doc__ or '')
-    readline.parse_and_bind('bind ^I rl_complete' if libedit else 'tab: complete')
-    path = os.environ.get('PYTHON_HISTORY') or str(Path('~/.python_history').expanduser())
+    libedit = "libedit" in (readline.__doc__ or "")
+    readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
+    path = os.environ.get("PYTHON_HISTORY") or str(Path("~/.python_history").expanduser())
     try:
         readline.read_history_file(path)
     except OSError:
@@ -312,7 +312,7 @@ def _save_history(path: str, before: int) -> None:
     try:
         if not os.path.exists(path):
             readline.write_history_file(path)
-        elif new > 0 and hasattr(readline, 'append_history_file'):
+        elif new > 0 and hasattr(readline, "append_history_file"):
             readline.append_history_file(new, path)
     except OSError:
         pass

@@ -31,7 +31,7 @@ examples:
   python -X dev -m cede run app.py         python's own options go to python
 """
 
-_OURS = ('--debug', '--pure')
+_OURS = ("--debug", "--pure")
 
 
 class CommandLineError(Exception):
@@ -43,21 +43,21 @@ def run_command(arguments: list[str]) -> int:
     try:
         options, kind, target, rest = split_arguments(arguments)
     except CommandLineError as error:
-        return complain('cede run', str(error))
-    if '--help' in options:
-        print(_HELP, end='')
+        return complain("cede run", str(error))
+    if "--help" in options:
+        sys.stdout.write(_HELP)
         return 0
-    if '--pure' in options and not os.environ.get('CEDE_PURE'):
+    if "--pure" in options and not os.environ.get("CEDE_PURE"):
         _start_again_pure()
-    if '--debug' in options:
-        os.environ['PYTHONASYNCIODEBUG'] = '1'
+    if "--debug" in options:
+        os.environ["PYTHONASYNCIODEBUG"] = "1"
 
     from . import program
 
     try:
         return program.run(kind, target, rest)
     except program.NothingToRun as error:
-        return complain('cede run', str(error))
+        return complain("cede run", str(error))
 
 
 def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]]:
@@ -70,34 +70,34 @@ def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        if word in ('-h', '--help'):
-            return {'--help'}, '', '', []
+        if word in ("-h", "--help"):
+            return {"--help"}, "", "", []
         if word in _OURS:
             options.add(word)
-        elif word in ('-m', '-c'):
+        elif word in ("-m", "-c"):
             if not rest:
-                raise CommandLineError(f'{word} needs {"a module name" if word == "-m" else "code"} after it')
+                raise CommandLineError(f"{word} needs {'a module name' if word == '-m' else 'code'} after it")
             return options, word, rest.pop(0), rest
-        elif word.startswith(('-m', '-c')):
+        elif word.startswith(("-m", "-c")):
             return options, word[:2], word[2:], rest
-        elif word == '--' and rest:
-            return options, 'file', rest.pop(0), rest
-        elif word != '-' and word.startswith('-'):
+        elif word == "--" and rest:
+            return options, "file", rest.pop(0), rest
+        elif word != "-" and word.startswith("-"):
             raise CommandLineError(_unknown_option(word))
         else:
-            return options, 'file', word, rest
-    raise CommandLineError('no program named; try: cede run app.py (cede run --help tells more)')
+            return options, "file", word, rest
+    raise CommandLineError("no program named; try: cede run app.py (cede run --help tells more)")
 
 
 def _unknown_option(word: str) -> str:
-    if word[:2] in ('-b', '-B', '-d', '-E', '-i', '-I', '-O', '-P', '-q', '-s', '-S', '-u', '-v', '-W', '-x', '-X'):
+    if word[:2] in ("-b", "-B", "-d", "-E", "-i", "-I", "-O", "-P", "-q", "-s", "-S", "-u", "-v", "-W", "-x", "-X"):
         return f"unknown option {word}; python's own options go to python, as in: python -X dev -m cede run app.py"
-    return f'unknown option {word} (cede run --help lists them)'
+    return f"unknown option {word} (cede run --help lists them)"
 
 
 def _start_again_pure() -> None:
     """Replace this process by the same command with the compiled engine switched off."""
     # Order: the engine is chosen when the package is imported, which `python -m cede` has done already.
-    os.environ['CEDE_PURE'] = '1'
+    os.environ["CEDE_PURE"] = "1"
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
