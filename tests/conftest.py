@@ -58,22 +58,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     pure = session.config.getoption("pure")
     import cede
 
-    if cede.compiled is pure:
-        found = "compiled" if cede.compiled else "plain Python"
+    compiled = bool(getattr(cede, "compiled", False))
+    if compiled is pure:
+        found = "compiled" if compiled else "plain Python"
         hint = "cede was imported before --pure was seen" if pure else "run `make build` first, or ask for `pytest --pure`"
         if not pure and os.environ.get("CEDE_PURE", "") not in ("", "0"):
             hint = "CEDE_PURE is set: ask for `pytest --pure`, or unset it"
-        raise pytest.UsageError(f"cede from {os.path.dirname(cede.__file__)} is {found}: {hint}")
+        raise pytest.UsageError(f"cede from {cede.__path__[0]} is {found}: {hint}")
 
 
 def speed_line() -> str:
     """Say which cede runs on which interpreter, and whether its compiled modules are older than their sources."""
     import cede
+    from cede._version import __version__
 
+    compiled = bool(getattr(cede, "compiled", False))
     implementation = f"{platform.python_implementation()} {platform.python_version()}"
-    speed = "compiled" if cede.compiled else "plain Python"
-    line = f"cede {cede.__version__}, {speed}, on {implementation} ({sys.executable})"
-    stale = stale_modules() if cede.compiled else []
+    line = f"cede {__version__}, {'compiled' if compiled else 'plain Python'}, on {implementation} ({sys.executable})"
+    stale = stale_modules() if compiled else []
     return line + (f"\nSTALE: older than their sources: {' '.join(stale)}: run `make build`" if stale else "")
 
 

@@ -8,7 +8,6 @@ TYPE_CHECKING` is free, because it never runs. A new module must be given its pl
 from __future__ import annotations
 
 import ast
-import os
 import re
 import runpy
 import subprocess
@@ -174,7 +173,7 @@ def test_imports_alone(module: str, pytestconfig: pytest.Config) -> None:
     import cede
 
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ALONE, os.path.dirname(cede.__file__), module],
+        [sys.executable, "-W", "error", "-c", ALONE, cede.__path__[0], module],
         capture_output=True,
         text=True,
         timeout=25,
@@ -225,6 +224,19 @@ def twin_functions_pxd(path: Path) -> dict[str, int]:
         for name, arguments in heads
         if not name.startswith("_")
     }
+
+
+def test_the_reader_of_pxd_files_reads_them(tmp_path: Path) -> None:
+    """The next test compares what a regular expression found: see that it finds what is there."""
+    pxd = tmp_path / "native.pxd"
+    pxd.write_text(
+        "cdef extern from 'x.h':\n    int epoll_wait(int, void*) nogil\n"
+        "cdef inline object resume(object coro, object value):  # (twin)\n    pass\n"
+        "cdef inline long long now() noexcept nogil:\n    pass\n"
+        "cdef inline bint same(dict a, (int, int) b, unsigned char* buffer,\n                      Py_ssize_t n=0) except -1:\n    pass\n"
+        "cdef inline int _private(int a):\n    pass\n"
+    )
+    assert twin_functions_pxd(pxd) == {"resume": 2, "now": 0, "same": 4}
 
 
 def test_the_twins_have_the_same_functions() -> None:

@@ -1,0 +1,53 @@
+# One entry point. Every target makes the environment it needs under .venv/, from $(PYTHON) alone.
+#
+#     make demo      build cede and watch the same program on cede, asyncio and uvloop
+#     make test      build cede and run the whole suite, compiled and as plain Python
+#
+# Another interpreter: make test PYTHON=python3.13. A part of the suite: make test ARGS="tests/engine -k cancel".
+
+PYTHON ?= python3
+ARGS ?=
+
+test_venv = scripts/venv.sh $(PYTHON) test requirements/test.txt
+bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt requirements/bench.txt
+docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
+
+.PHONY: help build debug test test-compiled test-pure demo bench lint format docs dist clean
+
+help:
+	@sed -n 's/^#     //p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
+
+build: ## compile the engine in place for $(PYTHON)
+	@python=$$($(test_venv)) && CEDE_EXT=require $$python setup.py --quiet build_ext --inplace
+
+debug: ## the same with -O0 -g, bounds checks, line tracing and annotated HTML under build/
+	@python=$$($(test_venv)) && CEDE_EXT=require CEDE_DEBUG=1 $$python setup.py --quiet build_ext --inplace
+
+test: ## the whole suite, compiled, then as plain Python
+	@scripts/suite.sh $(PYTHON) compiled pure -- $(ARGS)
+
+test-compiled: ## the suite, compiled
+	@scripts/suite.sh $(PYTHON) compiled -- $(ARGS)
+
+test-pure: ## the suite as plain Python; needs no compiler
+	@scripts/suite.sh $(PYTHON) pure -- $(ARGS)
+
+demo: ## examples/demo.py on cede, asyncio and uvloop side by side
+	@python=$$($(bench_venv)) && CEDE_EXT=require $$python setup.py --quiet build_ext --inplace && $$python examples/demo.py $(ARGS)
+
+bench: ## the benchmarks; they write docs/performance.md
+	@python=$$($(bench_venv)) && CEDE_EXT=require $$python setup.py --quiet build_ext --inplace && $$python -m benchmarks $(ARGS)
+
+lint: ## ruff, cython-lint and mypy --strict
+	@scripts/lint.sh $(PYTHON)
+
+docs: ## the documentation as a site in site/, links checked
+	@python=$$($(docs_venv)) && $$python -m mkdocs --quiet build --strict && echo "site/index.html"
+
+dist: ## sdist and wheel in dist/
+	@python=$$($(test_venv)) && rm -rf build/release/lib* && $$python -m build --outdir dist .
+
+clean: ## remove what builds and tests left; environments stay (rm -r .venv)
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find src \( -name '*.so' -o -name '*.c' \) -delete

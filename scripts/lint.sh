@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# ruff, cython-lint, mypy --strict: all of them run, and the exit status tells whether any complained.
+#
+#     scripts/lint.sh PYTHON
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+cd "$ROOT"
+python=$(scripts/venv.sh "${1:-python3}" lint requirements/lint.txt)
+bin=${python%/*}
+status=0
+check() {
+    say "-- $*"
+    "$@" || status=1
+}
+mapfile -t pxds < <(find src -name '*.pxd' | sort)
+
+check "$bin/ruff" check .
+[[ ${#pxds[@]} -eq 0 ]] || check "$bin/cython-lint" "${pxds[@]}"
+check "$bin/mypy"
+exit "$status"

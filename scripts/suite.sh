@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Run the test suite on one interpreter, in one speed or in both; build first what "compiled" needs.
+#
+#     scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
+#
+# SPEED is `compiled` or `pure`. --once-elsewhere leaves out the tests that build and install the package, which one
+# interpreter may run for all. Every speed runs even if an earlier one failed; the exit status tells whether any did.
+# A run that collects no test counts as failed.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+options=()
+if [[ ${1:-} == --once-elsewhere ]]; then
+    options+=(-m "not build")
+    shift
+fi
+[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
+python=$1
+shift
+speeds=()
+while [[ $# -gt 0 && $1 != -- ]]; do
+    speeds+=("$1")
+    shift
+done
+[[ ${1:-} == -- ]] && shift
+
+cd "$ROOT"
+venv_python=$(scripts/venv.sh "$python" test requirements/test.txt)
+
+status=0
+for speed in "${speeds[@]}"; do
+    case $speed in
+    compiled)
+        say "building for $("$venv_python" -V)"
+        CEDE_EXT=require "$venv_python" setup.py --quiet build_ext --inplace >&2 || {
+            status=1
+            continue
+        }
+        pure=()
+        ;;
+    pure) pure=(--pure) ;;
+    *) die "unknown speed: $speed (compiled or pure)" ;;
+    esac
+    printf '\n######## %s, %s\n' "$("$venv_python" -V)" "$speed"
+    "$venv_python" -m pytest -n "${CEDE_TEST_JOBS:-2}" "${pure[@]}" "${options[@]}" "$@" || status=1
+done
+exit "$status"
