@@ -101,11 +101,10 @@ class BuildExt(build_ext):
     def build_extensions(self) -> None:
         try:
             self._translate()
-            super().build_extensions()
         except Exception as exc:
-            if self._required:
-                raise
-            self._note_failure(exc)
+            self._failure = f"Cython: {' '.join(str(exc).split()) or type(exc).__name__}"
+        if not self._failure:
+            super().build_extensions()
         if self._failure:
             self._fall_back()
 
@@ -114,14 +113,14 @@ class BuildExt(build_ext):
             return
         try:
             super().build_extension(ext)
-        except Exception as exc:
-            if self._required:
-                raise
-            self._note_failure(exc)
+        except Exception:
+            self._failure = self._failure or f"the C compiler {self.compiler.compiler_so[0]} could not build {ext.name}"
 
     def copy_extensions_to_source(self) -> None:
-        # Order: a debug build newer than the release build stands in the source tree; the dates must not decide.
-        self.force = True
+        # Order: what stands in the source tree goes first. It may be newer than what replaces it (a debug build), or
+        # have nothing to replace it (this build fell back).
+        for ext in self.extensions:
+            (ROOT / "src" / self.get_ext_filename(ext.name)).unlink(missing_ok=True)
         super().copy_extensions_to_source()
 
     def _translate(self) -> None:
@@ -145,12 +144,10 @@ class BuildExt(build_ext):
             ext.sources = made[ext.name].sources
             ext.depends = [*made[ext.name].depends, "setup.py"]
 
-    def _note_failure(self, exc: Exception) -> None:
-        if not self._failure:
-            self._failure = " ".join(str(exc).split()) or type(exc).__name__
-
     def _fall_back(self) -> None:
-        """Remove what was built and say, in one line, that cede will run as plain Python."""
+        """Remove what was built and say, in one line, that cede will run as plain Python; or that it may not."""
+        if self._required:
+            sys.exit(f"cede: not compiled, though CEDE_EXT=require asks for it: {self._failure}")
         for ext in self.extensions:
             for where in (self.get_ext_fullpath(ext.name), os.path.join(self.build_lib, self.get_ext_filename(ext.name))):
                 if os.path.exists(where):

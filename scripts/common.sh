@@ -1,5 +1,7 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: where the project stands, how to speak, how to find a Python.
 
+# shellcheck disable=SC2034  # for who sources this
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_INPUT=1
 

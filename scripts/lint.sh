@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ruff, cython-lint, mypy --strict: all of them run, and the exit status tells whether any complained.
+# ruff, cython-lint, mypy --strict, shellcheck: all of them run, and the exit status tells whether any complained.
 #
 #     scripts/lint.sh PYTHON
 set -euo pipefail
@@ -18,4 +18,5 @@ mapfile -t pxds < <(find src -name '*.pxd' | sort)
 check "$bin/ruff" check .
 [[ ${#pxds[@]} -eq 0 ]] || check "$bin/cython-lint" "${pxds[@]}"
 check "$bin/mypy"
+check "$bin/shellcheck" --external-sources --source-path=scripts scripts/*.sh .ci/run
 exit "$status"

@@ -3,6 +3,7 @@
 #
 #     scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
 #
+# PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
 # SPEED is `compiled` or `pure`. --once-elsewhere leaves out the tests that build and install the package, which one
 # interpreter may run for all. Every speed runs even if an earlier one failed; the exit status tells whether any did.
 # A run that collects no test counts as failed.
@@ -17,6 +18,10 @@ fi
 [[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
 python=$1
 shift
+if [[ $python =~ ^[0-9]+\.[0-9]+$ ]]; then
+    version=$python
+    python=$(find_python "$version") || die "no Python $version: neither python$version in PATH nor one of pyenv's"
+fi
 speeds=()
 while [[ $# -gt 0 && $1 != -- ]]; do
     speeds+=("$1")
