@@ -13,6 +13,7 @@ to them.
 from __future__ import annotations
 
 import builtins
+import importlib
 import importlib.machinery
 import importlib.util
 import io
@@ -42,15 +43,16 @@ def run(kind: str, target: str, arguments: list[str]) -> int:
     `kind` is 'file', '-m' or '-c'. Exceptions of the program, SystemExit included, pass through. Raise
     NothingToRun where there is no such program or it does not compile.
     """
-    # Order: as with python, sys.argv[0] is '-m' while the packages around a module are imported.
+    # Order: finding a module imports the packages around it, which may look at sys.argv and __main__. As with
+    # python they see '-m' and a module that is the later one. multiprocessing keeps the __main__ it first saw.
     sys.argv = ["-m" if kind == "-m" else target, *arguments]
+    main = sys.modules["__main__"] = _new_main_module()
     install()
     _install_in_workers()
     try:
         program = find(kind, target)
         sys.argv[0] = program.argv0
-        main = _main_module(program)
-        sys.modules["__main__"] = main
+        main.__dict__.update(program.attributes)
         exec(program.code, main.__dict__)
     except (NothingToRun, SystemExit):
         raise
@@ -73,7 +75,8 @@ def find(kind: str, target: str) -> Program:
         return _find_module(target)
     if target == "-":
         _set_first_path("")
-        return Program(_compile(sys.stdin.buffer.read(), "<stdin>"), "-", _builtin_attributes())
+        code = _compile(sys.stdin.buffer.read(), "<stdin>")
+        return Program(code, "-", {**_BUILTIN, **_file_attributes("<stdin>")})
     if os.path.isdir(target) or _is_zip(target):
         return _find_in_container(target)
     return _find_file(target)
@@ -88,11 +91,11 @@ def _find_code(text: str) -> Program:
         import linecache
 
         linecache.cache["<string>"] = (len(text), None, text.splitlines(True), "<string>")
-    return Program(_compile(text.encode("utf-8", "surrogateescape"), "<string>"), "-c", _builtin_attributes())
+    return Program(_compile(text.encode("utf-8", "surrogateescape"), "<string>"), "-c", _BUILTIN)
 
 
 def _find_file(target: str) -> Program:
-    path = os.path.abspath(target)
+    path = os.path.join(os.getcwd(), target)
     try:
         with io.open_code(path) as file:
             data = file.read()
@@ -106,32 +109,42 @@ def _find_file(target: str) -> Program:
     else:
         loader = importlib.machinery.SourceFileLoader("__main__", path)
         code = _compile(data, path, target)
-    return Program(code, target, {"__file__": path, "__cached__": None, "__loader__": loader})
+    return Program(code, target, {**_file_attributes(path), "__loader__": loader})
 
 
 def _find_module(name: str) -> Program:
-    try:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations is not None:
-            spec = importlib.util.find_spec(name + ".__main__")
-            if spec is None:
-                raise NothingToRun(f"package {name!r} cannot be run: it has no module {name}.__main__")
-    except ModuleNotFoundError as error:
-        # A package around the module may fail to import something else: that error is the program's own.
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        spec = None
-    except ValueError:
-        spec = None
+    spec = _find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = _find_spec(f"{name}.__main__")
+        if spec is None:
+            raise NothingToRun(f"package {name!r} cannot be run: it has no module {name}.__main__")
     if spec is None:
         raise NothingToRun(f"no module named {name!r}")
     return _from_spec(spec, f"module {name!r}")
 
 
+def _find_spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Import the package around a module and look the module up in it; None where there is none."""
+    package = name.rpartition(".")[0]
+    try:
+        if package:
+            importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        # Something else that the package wants to import and cannot is the program's own trouble.
+        if error.name is None or not f"{package}.".startswith(f"{error.name}."):
+            raise
+        return None
+    try:
+        return importlib.util.find_spec(name)
+    except (ValueError, ModuleNotFoundError):  # an empty name; what is around it is no package
+        return None
+
+
 def _find_in_container(target: str) -> Program:
     """Find `__main__` in a directory or zip file."""
-    _set_first_path(target)
-    spec = importlib.machinery.PathFinder.find_spec("__main__", [target])
+    path = os.path.join(os.getcwd(), target)
+    sys.path[: not sys.flags.safe_path] = [path]
+    spec = importlib.machinery.PathFinder.find_spec("__main__", [path])
     if spec is None:
         raise NothingToRun(f"cannot run {target!r}: there is no __main__.py in it")
     return _from_spec(spec, f"{target!r}")._replace(argv0=target)
@@ -147,15 +160,14 @@ def _from_spec(spec: importlib.machinery.ModuleSpec, what: str) -> Program:
         raise NothingToRun(_describe(error, spec.origin or spec.name)) from None
     if code is None:
         raise NothingToRun(f"{what} cannot be run: it has no Python code")
-    origin = spec.origin if spec.has_location else None
+    origin = spec.origin or spec.name
     attributes = {
-        "__file__": origin,
-        "__cached__": spec.cached,
+        **_file_attributes(origin, spec.cached),
         "__loader__": loader,
         "__spec__": spec,
         "__package__": spec.parent,
     }
-    return Program(code, origin or spec.name, attributes)
+    return Program(code, origin, attributes)
 
 
 def _compile(source: bytes, path: str, shown: str | None = None) -> CodeType:
@@ -189,20 +201,22 @@ def _is_zip(path: str) -> bool:
 # Putting it in place
 
 
-def _main_module(program: Program) -> ModuleType:
-    """Return a new `__main__` with the attributes that python gives it."""
+_BUILTIN = {"__loader__": importlib.machinery.BuiltinImporter}
+
+
+def _new_main_module() -> ModuleType:
+    """Return a new `__main__` with what every one has."""
     main = ModuleType("__main__")
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
     main.__dict__["__builtins__"] = builtins
-    main.__dict__.update(program.attributes)
-    if sys.version_info >= (3, 15):
-        main.__dict__.pop("__cached__", None)
     return main
 
 
-def _builtin_attributes() -> dict[str, Any]:
-    return {"__loader__": importlib.machinery.BuiltinImporter}
+def _file_attributes(path: str, cached: str | None = None) -> dict[str, Any]:
+    if sys.version_info >= (3, 15):
+        return {"__file__": path}
+    return {"__file__": path, "__cached__": cached}
 
 
 def _set_first_path(path: str) -> None:
@@ -237,7 +251,9 @@ def _their_part(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename in (__file__, importlib.util.__file__) or filename.startswith("<frozen importlib")
+    return filename in (__file__, importlib.__file__, importlib.util.__file__) or filename.startswith(
+        "<frozen importlib"
+    )
 
 
 # Worker processes

@@ -81,7 +81,7 @@ class Session:
         self._task: asyncio.Task[Any] | None = None  # of the statement that awaits; None between statements
         self._interrupted: asyncio.Task[Any] | None = None  # the last statement's task that Ctrl-C cancelled
         self._exit_status: Any = 0
-        self._ended = False
+        self._ended = False  # True iff the input has ended or the loop has been left for good
 
     def run(self) -> int:
         """Run the loop until the input ends; return the exit status."""
@@ -93,17 +93,24 @@ class Session:
             while not self._ended:
                 self._run_loop()
         finally:
+            self._ended = True
             signal.signal(signal.SIGINT, previous)
             restore_terminal()
         if self._exit_status is None or isinstance(self._exit_status, int):
             return self._exit_status or 0
         raise SystemExit(self._exit_status)
 
-    def execute(self, statement: CodeType) -> concurrent.futures.Future[Any]:
-        """Have the loop execute a statement; return the future of its end. (Called by the prompt's thread.)"""
-        end: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    def execute(self, statement: CodeType) -> BaseException | None:
+        """Have the loop execute a statement; wait for its end and return what it raised, or None.
+
+        Called by the prompt's thread. Raise SystemExit where the session ended meanwhile.
+        """
+        end: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._loop.call_soon_threadsafe(self._start, statement, end, context=self._context)
-        return end
+        error = end.exception()
+        if self._ended:
+            raise SystemExit
+        return error
 
     def _run_loop(self) -> None:
         """Run the loop once more after what a statement raised; leave for the SystemExit of a background task."""
@@ -115,7 +122,7 @@ class Session:
             if self._task is None or not self._task.done():
                 raise
 
-    def _start(self, statement: CodeType, end: concurrent.futures.Future[Any]) -> None:
+    def _start(self, statement: CodeType, end: concurrent.futures.Future[None]) -> None:
         function = FunctionType(statement, self._prompt.locals)
         self._executing = True
         try:
@@ -131,7 +138,7 @@ class Session:
         self._task = self._loop.create_task(result, context=self._context)
         self._task.add_done_callback(lambda task: self._finish(task, end))
 
-    def _finish(self, task: asyncio.Task[Any], end: concurrent.futures.Future[Any]) -> None:
+    def _finish(self, task: asyncio.Task[Any], end: concurrent.futures.Future[None]) -> None:
         self._task = None
         if task.cancelled():
             end.set_exception(KeyboardInterrupt() if task is self._interrupted else asyncio.CancelledError())
@@ -147,8 +154,9 @@ class Session:
         except SystemExit as error:
             self._exit_status = error.code
         finally:
-            self._ended = True
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            if not self._ended:
+                self._ended = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         if self._executing or asyncio.current_task(self._loop) is not None:
@@ -170,7 +178,7 @@ class Session:
 class Prompt(code.InteractiveConsole):
     """The prompt's side: lines become statements, their exceptions become text."""
 
-    def __init__(self, namespace: dict[str, Any], execute: Callable[[CodeType], Any]) -> None:
+    def __init__(self, namespace: dict[str, Any], execute: Callable[[CodeType], BaseException | None]) -> None:
         super().__init__(namespace)
         self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self._execute = execute
@@ -183,24 +191,18 @@ class Prompt(code.InteractiveConsole):
     def interact(self, banner: str | None = None, exitmsg: str | None = None) -> None:
         """Read and execute statements until the end of the input; raise SystemExit where one asks for it."""
         if not self._terminal:
-            banner = ""
-        elif banner is None:
+            for line in sys.stdin:
+                self.push(line.rstrip("\n"))
+            self.push("")
+            return
+        if banner is None:
             banner = f"{describe_installation()}\n{_HINT}\n{_primary_prompt()}import asyncio, cede"
         super().interact(banner, "")
 
     def raw_input(self, prompt: str = "") -> str:
         """Return the next line; raise EOFError where there is none."""
-        if not self._terminal:
-            line = sys.stdin.readline()
-            if not line:
-                raise EOFError
-            return line.rstrip("\n")
         self._dropped = None
-        try:
-            line = input(prompt)
-        except EOFError:
-            sys.stdout.write("\n")
-            raise
+        line = input(prompt)
         if self._dropped is not None:
             self.resetbuffer()
             line = line.removeprefix(self._dropped)
@@ -233,12 +235,12 @@ class Prompt(code.InteractiveConsole):
         filename = f"<input {self._statements + 1}>"
         linecache.cache[filename] = (len(source), None, f"{source}\n".splitlines(True), filename)
         incomplete = super().runsource(source, filename, symbol)
-        self._statements += not incomplete
+        self._statements += bool(not incomplete and source.strip())
         return incomplete
 
     def runcode(self, code: CodeType) -> None:
         """Execute a statement and wait for its end."""
-        error = self._execute(code).exception()
+        error = self._execute(code)
         if error is None:
             return
         if isinstance(error, SystemExit):
