@@ -16,13 +16,15 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# PostgreSQL refuses to run as root, and Debian keeps its programs out of PATH.
+# Debian keeps PostgreSQL's programs out of PATH; elsewhere a link in PATH leads to the folder that has them all.
 postgres_bin() {
     local found
-    found=$(command -v postgres) || found=$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)
-    [[ -x $found ]] && echo "${found%/*}"
+    found=$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)
+    [[ -x $found ]] || found=$(readlink -f "$(command -v postgres)") || return 1
+    echo "${found%/*}"
 }
 
+# PostgreSQL refuses to run as root.
 as_postgres() {
     if [[ $(id -u) == 0 ]]; then
         runuser -u postgres -- "$@"
