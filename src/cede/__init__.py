@@ -1,0 +1,285 @@
+"""cede: asyncio's API on an engine of its own.
+
+Import it instead of asyncio (`import cede as asyncio`), or let a program that uses asyncio run on it
+(`cede.install()`, `cede run app.py`, or `loop_factory=cede.new_event_loop`).
+
+The map of the house, from the ground up; each part imports only what stands before it:
+
+    engine/             callbacks and deadlines: `loop` (the turn), `handles`, `futures`, `tasks`; compiled
+    io/                 moves bytes between a protocol and a descriptor: transports, TLS; compiled
+    net/                coroutines that build those: resolve, connect, serve, sockets, subprocesses
+    event_loop          EventLoop: asyncio's methods of a loop, each a line or two
+    policy              which loop a program gets: new_event_loop, install
+    futures coroutines  the smallest pieces
+    locks queues        what tasks share
+    timeouts taskgroups what bounds them
+    tasks               create_task, sleep, gather, wait, … (in `spawning`, `gathering`, `waiting`)
+    runners threads     the door to code that is not async
+    streams subprocess  reading and writing without protocols
+    graph               who waits for whom
+
+The engine is plain Python that compiles to C. `cede.compiled` says which of the two is running;
+CEDE_PURE=1 in the environment chooses plain Python. Both do the same.
+
+Exceptions, abstract classes and the running loop are asyncio's own objects: a library that knows
+only asyncio works on cede's loop, with cede's tasks.
+"""
+
+from __future__ import annotations
+
+import os as _os
+
+from . import _pure
+
+if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
+    # Order: before anything that may be compiled is imported.
+    _pure.install()
+
+import importlib as _importlib  # noqa: E402
+import warnings as _warnings  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
+
+from ._version import __version__  # noqa: E402
+from .coroutines import iscoroutine, iscoroutinefunction  # noqa: E402
+from .event_loop import EventLoop  # noqa: E402
+from .events import (  # noqa: E402
+    AbstractEventLoop,
+    AbstractServer,
+    Handle,
+    TimerHandle,
+    _get_running_loop,
+    _set_running_loop,
+    get_event_loop,
+    get_event_loop_policy,
+    get_running_loop,
+    new_event_loop,
+    set_event_loop,
+    set_event_loop_policy,
+)
+from .exceptions import (  # noqa: E402
+    BrokenBarrierError,
+    CancelledError,
+    IncompleteReadError,
+    InvalidStateError,
+    LimitOverrunError,
+    SendfileNotAvailableError,
+    TimeoutError,
+)
+from .futures import (  # noqa: E402
+    Future,
+    future_add_to_awaited_by,
+    future_discard_from_awaited_by,
+    isfuture,
+    wrap_future,
+)
+from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore  # noqa: E402
+from .policy import install, uninstall  # noqa: E402
+from .protocols import BaseProtocol, BufferedProtocol, DatagramProtocol, Protocol, SubprocessProtocol  # noqa: E402
+from .queues import LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown  # noqa: E402
+from .runners import Runner, run  # noqa: E402
+from .taskgroups import TaskGroup  # noqa: E402
+from .tasks import (  # noqa: E402
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    Task,
+    _enter_task,
+    _leave_task,
+    _register_task,
+    _unregister_task,
+    all_tasks,
+    as_completed,
+    create_eager_task_factory,
+    create_task,
+    current_task,
+    eager_task_factory,
+    ensure_future,
+    gather,
+    run_coroutine_threadsafe,
+    shield,
+    sleep,
+    wait,
+    wait_for,
+)
+from .threads import to_thread  # noqa: E402
+from .timeouts import Timeout, timeout, timeout_at  # noqa: E402
+from .transports import (  # noqa: E402
+    BaseTransport,
+    DatagramTransport,
+    ReadTransport,
+    SubprocessTransport,
+    Transport,
+    WriteTransport,
+)
+
+if TYPE_CHECKING:
+    from asyncio.streams import (
+        StreamReader,
+        StreamReaderProtocol,
+        StreamWriter,
+        open_connection,
+        open_unix_connection,
+        start_server,
+        start_unix_server,
+    )
+    from asyncio.subprocess import create_subprocess_exec, create_subprocess_shell
+
+    from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph
+    from .net.serve import Server
+
+# True iff the engine that runs is compiled.
+compiled: bool = bool(_pure.compiled_modules())
+
+# asyncio: one class stands for all three; on Unix asyncio's own do too.
+BaseEventLoop = SelectorEventLoop = EventLoop
+
+# Imported when they are first asked for: not every program needs them.
+_LATER = {
+    "Server": ".net.serve",
+    **dict.fromkeys(
+        ("StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "open_unix_connection"),
+        "asyncio.streams",
+    ),
+    **dict.fromkeys(("start_server", "start_unix_server"), "asyncio.streams"),
+    **dict.fromkeys(("create_subprocess_exec", "create_subprocess_shell"), "asyncio.subprocess"),
+    **dict.fromkeys(
+        ("FrameCallGraphEntry", "FutureCallGraph", "capture_call_graph", "format_call_graph", "print_call_graph"),
+        ".graph",
+    ),
+}
+
+# Deprecated names, and what they are in `policy`.
+_DEPRECATED = {
+    "AbstractEventLoopPolicy": "_AbstractEventLoopPolicy",
+    "DefaultEventLoopPolicy": "EventLoopPolicy",
+    "EventLoopPolicy": "EventLoopPolicy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(_importlib.import_module(_LATER[name], __name__), name)
+        globals()[name] = value
+        return value
+    if name in _DEPRECATED:
+        _warnings.warn(
+            f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16", DeprecationWarning, stacklevel=2
+        )
+        return getattr(_importlib.import_module(".policy", __name__), _DEPRECATED[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
+
+__all__ = (
+    # cede's own
+    "__version__",
+    "compiled",
+    "install",
+    "uninstall",
+    # loops
+    "AbstractEventLoop",
+    "AbstractServer",
+    "BaseEventLoop",
+    "EventLoop",
+    "SelectorEventLoop",
+    "Server",
+    "Handle",
+    "TimerHandle",
+    "get_event_loop_policy",
+    "set_event_loop_policy",
+    "get_event_loop",
+    "set_event_loop",
+    "new_event_loop",
+    "get_running_loop",
+    "_get_running_loop",
+    "_set_running_loop",
+    # coroutines, futures, tasks
+    "iscoroutine",
+    "iscoroutinefunction",
+    "Future",
+    "wrap_future",
+    "isfuture",
+    "future_add_to_awaited_by",
+    "future_discard_from_awaited_by",
+    "Task",
+    "create_task",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "ALL_COMPLETED",
+    "wait",
+    "wait_for",
+    "as_completed",
+    "sleep",
+    "gather",
+    "shield",
+    "ensure_future",
+    "run_coroutine_threadsafe",
+    "current_task",
+    "all_tasks",
+    "create_eager_task_factory",
+    "eager_task_factory",
+    "_register_task",
+    "_unregister_task",
+    "_enter_task",
+    "_leave_task",
+    "TaskGroup",
+    "Timeout",
+    "timeout",
+    "timeout_at",
+    "to_thread",
+    # what tasks share
+    "Lock",
+    "Event",
+    "Condition",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "Queue",
+    "PriorityQueue",
+    "LifoQueue",
+    "QueueFull",
+    "QueueEmpty",
+    "QueueShutDown",
+    # running
+    "Runner",
+    "run",
+    # exceptions
+    "BrokenBarrierError",
+    "CancelledError",
+    "IncompleteReadError",
+    "InvalidStateError",
+    "LimitOverrunError",
+    "SendfileNotAvailableError",
+    "TimeoutError",
+    # protocols and transports
+    "BaseProtocol",
+    "BufferedProtocol",
+    "DatagramProtocol",
+    "Protocol",
+    "SubprocessProtocol",
+    "BaseTransport",
+    "DatagramTransport",
+    "ReadTransport",
+    "SubprocessTransport",
+    "Transport",
+    "WriteTransport",
+    # streams and subprocesses
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
+    "open_connection",
+    "start_server",
+    "open_unix_connection",
+    "start_unix_server",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    # call graphs
+    "capture_call_graph",
+    "format_call_graph",
+    "print_call_graph",
+    "FrameCallGraphEntry",
+    "FutureCallGraph",
+)

@@ -1,0 +1,210 @@
+"""gather and shield: one future that stands for others.
+
+Neither makes a closure for each child: a child's done callback is one bound method of the object
+that stands for them, and gathering n children is n callbacks that count down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from contextvars import copy_context
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .engine.futures import Future as _EngineFuture
+from .engine.running import _get_running_loop, current_task
+from .events import get_event_loop
+from .exceptions import CancelledError
+from .futures import future_add_to_awaited_by, future_discard_from_awaited_by
+from .spawning import ensure_future
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future, Task
+
+T = TypeVar("T")
+
+
+class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
+    """What `gather` returns. Cancelling it cancels the children; it is done when they are."""
+
+    def __init__(
+        self, children: list[Future[Any]], waiter: Task[Any] | None, return_exceptions: bool, loop: AbstractEventLoop
+    ) -> None:
+        super().__init__(loop=loop)
+        self._children = children  # in the order of the results; a future that was given twice stands here twice
+        self._unfinished = 0  # different children not done, or whose callback has not run
+        self._awaiter = waiter  # the task that called gather, for call graphs
+        self._return_exceptions = return_exceptions
+        self._cancel_requested = False  # True iff cancel() reached a child
+
+    def _watch(self, children: list[Future[Any]]) -> None:
+        """Count down as `children` (each once) become done; those that are done already count at once."""
+        callback = self._child_done
+        context = copy_context()  # one for all: a copy each would cost more than the callback
+        waiter = self._awaiter
+        self._unfinished = len(children)
+        done = []
+        for child in children:
+            if child.done():
+                done.append(child)
+                continue
+            if waiter is not None:
+                future_add_to_awaited_by(child, waiter)
+            child.add_done_callback(callback, context=context)
+        for child in done:
+            callback(child)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel every child. Return False if this is done, or no child could be cancelled."""
+        if self.done():
+            return False
+        reached = False
+        for child in self._children:
+            if child.cancel(msg=msg):
+                reached = True
+        if reached:
+            self._cancel_requested = True
+        return reached
+
+    def _child_done(self, child: Future[Any]) -> None:
+        self._unfinished -= 1
+        if self._awaiter is not None:
+            future_discard_from_awaited_by(child, self._awaiter)
+        if self.done():
+            if not child.cancelled():
+                child.exception()  # nobody will ask for it any more
+            return
+        if not self._return_exceptions:
+            exc = child._make_cancelled_error() if child.cancelled() else child.exception()  # type: ignore[attr-defined]
+            if exc is not None:
+                self._let_go()
+                self.set_exception(exc)
+                return
+        if self._unfinished == 0:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._cancel_requested:
+            # The children may have swallowed it; whoever cancelled gather() must see it all the same.
+            self.set_exception(self._children[-1]._make_cancelled_error())  # type: ignore[attr-defined]
+        elif self._return_exceptions:
+            self.set_result([_outcome(child) for child in self._children])
+        else:
+            self.set_result([child.result() for child in self._children])
+
+    def _let_go(self) -> None:
+        """Nobody waits for the children that run on: take them out of the call graph."""
+        if self._awaiter is not None:
+            for child in self._children:
+                future_discard_from_awaited_by(child, self._awaiter)
+
+
+def _outcome(child: Future[Any]) -> Any:
+    """Return the result, the exception or the CancelledError of a future that is done."""
+    if child.cancelled():
+        message = child._cancel_message
+        return CancelledError("" if message is None else message)
+    exc = child.exception()
+    return child.result() if exc is None else exc
+
+
+def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -> Future[list[Any]]:
+    """Run awaitables at the same time; return a future of the list of their results, in the order given.
+
+    Coroutines become tasks. The first exception becomes the future's, and the other awaitables run
+    on; with `return_exceptions` exceptions stand in the list like results. Cancelling the future
+    cancels every awaitable that is not done; a child that is cancelled by others counts as one that
+    raised CancelledError. An awaitable given twice is run once.
+    """
+    loop = _get_running_loop()
+    if not coros_or_futures:
+        empty: Future[list[Any]] = (get_event_loop() if loop is None else loop).create_future()
+        empty.set_result([])
+        return empty
+    waiter = None if loop is None else current_task(loop)
+    different = dict.fromkeys(coros_or_futures)
+    once = _start(different, loop)
+    if len(different) == len(coros_or_futures):
+        children = once
+    else:
+        started = dict(zip(different, once, strict=True))
+        children = [started[arg] for arg in coros_or_futures]
+    outer = _GatheringFuture(children, waiter, return_exceptions, once[0].get_loop() if loop is None else loop)
+    outer._watch(once)
+    return outer  # type: ignore[return-value]
+
+
+def _start(awaitables: Iterable[Awaitable[Any]], loop: AbstractEventLoop | None) -> list[Future[Any]]:
+    """Return a future for each awaitable, in order; without a loop the first of them says which."""
+    started: list[Any] = []
+    for awaitable in awaitables:
+        if type(awaitable) is CoroutineType and loop is not None:
+            try:
+                future: Any = loop.create_task(awaitable)
+            except RuntimeError:
+                awaitable.close()
+                raise
+        else:
+            future = ensure_future(awaitable, loop=loop)
+            if loop is None:
+                loop = future.get_loop()
+        if future is not awaitable:
+            # The caller cannot get at this task: it need not hear of it if the loop ends first.
+            future._log_destroy_pending = False
+        started.append(future)
+    return started
+
+
+# --- shield -------------------------------------------------------------------------------------
+
+
+class _Shield:
+    """The link between a future and the one that stands before it: the inner's outcome goes out, no cancellation in."""
+
+    __slots__ = ("inner", "outer", "waiter")
+
+    def __init__(self, inner: Future[Any], outer: Future[Any], waiter: Task[Any] | None) -> None:
+        self.inner = inner
+        self.outer = outer
+        self.waiter = waiter  # the task that called shield, for call graphs
+        if waiter is not None:
+            future_add_to_awaited_by(inner, waiter)
+        inner.add_done_callback(self._inner_done)
+        outer.add_done_callback(self._outer_done)
+
+    def _inner_done(self, inner: Future[Any]) -> None:
+        if self.waiter is not None:
+            future_discard_from_awaited_by(inner, self.waiter)
+        outer = self.outer
+        if outer.cancelled():
+            return  # an exception of the inner one is still there for whoever asks, and reported if nobody does
+        if inner.cancelled():
+            outer.cancel()
+            return
+        exc = inner.exception()
+        if exc is None:
+            outer.set_result(inner.result())
+        else:
+            outer.set_exception(exc)
+
+    def _outer_done(self, outer: Future[Any]) -> None:
+        if not self.inner.done():
+            self.inner.remove_done_callback(self._inner_done)
+            if self.waiter is not None:
+                future_discard_from_awaited_by(self.inner, self.waiter)
+
+
+def shield(arg: Awaitable[T]) -> Future[T]:
+    """Return a future that ends as the awaitable does, and that can be cancelled without cancelling it.
+
+    A coroutine becomes a task, which goes on when the shield is cancelled; if it fails after that,
+    and nobody asks it for its exception, the loop reports it. Cancelling the awaitable itself
+    cancels the shield.
+    """
+    inner = ensure_future(arg)
+    if inner.done():
+        return inner
+    loop = inner.get_loop()
+    outer: Future[T] = loop.create_future()
+    _Shield(inner, outer, current_task(loop))
+    return outer

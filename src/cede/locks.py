@@ -1,0 +1,411 @@
+"""Lock, Event, Condition, Semaphore and Barrier for tasks. Not for threads.
+
+The road without contention makes no future and suspends nothing. Whoever must wait stands in a
+`WaitLine` (see `mixins`), first come first served: a release hands over to the first in line, and
+who comes later cannot overtake, even in the turn between the handing over and the waking up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from .exceptions import BrokenBarrierError, CancelledError
+from .mixins import WaitLine, _LoopBoundMixin
+
+__all__ = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
+
+T = TypeVar("T")
+
+# The states of a Lock.
+_FREE = "unlocked"  # nobody holds it and nobody waits
+_HELD = "locked"  # acquired and not yet released
+_PROMISED = "promised"  # released, and its next holder is woken but has not run yet
+
+# The states of a Barrier.
+_FILLING = "filling"  # tasks arrive and wait
+_DRAINING = "draining"  # all have arrived and are leaving; newcomers wait for the next round
+_RESETTING = "resetting"  # reset() was called; those who waited are leaving with BrokenBarrierError
+_BROKEN = "broken"  # abort() was called; everyone gets BrokenBarrierError until reset()
+
+
+class _ContextManagerMixin:
+    async def __aenter__(self) -> None:
+        await self.acquire()  # type: ignore[attr-defined]
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.release()  # type: ignore[attr-defined]
+
+
+def _describe(obj: object, state: str, waiters: WaitLine | None) -> str:
+    waiting = waiters.waiting() if waiters else 0
+    return f"<{object.__repr__(obj)[1:-1]} [{state}{f', waiters:{waiting}' if waiting else ''}]>"
+
+
+class Lock(_ContextManagerMixin, _LoopBoundMixin):
+    """A mutual exclusion lock for tasks. Any task may release it.
+
+    Fair: those who wait get it in the order in which they asked.
+    """
+
+    def __init__(self) -> None:
+        self._state = _FREE
+        self._waiters: WaitLine | None = None  # Invariant: nobody waits while the state is _FREE
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "acquire" in cls.__dict__ and "__aenter__" not in cls.__dict__:
+            # `async with` must then go through it, and not take the short cut below.
+            cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return _describe(self, _HELD if self._state is _HELD else _FREE, self._waiters)
+
+    def locked(self) -> bool:
+        """Return True if the lock is held."""
+        return self._state is _HELD
+
+    async def __aenter__(self) -> None:
+        if self._state is _FREE:
+            self._state = _HELD
+        else:
+            await self.acquire()
+
+    async def acquire(self) -> bool:
+        """Wait until the lock is free, take it and return True."""
+        if self._state is _FREE:
+            self._state = _HELD
+            return True
+        if self._waiters is None:
+            self._waiters = WaitLine()
+        waiter = self._new_waiter()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._hand_over()
+            else:
+                self._waiters.leave(waiter)
+            raise
+        assert self._state is _PROMISED
+        self._state = _HELD
+        return True
+
+    def release(self) -> None:
+        """Let the next who waits have the lock. RuntimeError if it is not held."""
+        if self._state is not _HELD:
+            raise RuntimeError("Lock is not acquired.")
+        if self._waiters:
+            self._hand_over()
+        else:
+            self._state = _FREE
+
+    def _hand_over(self) -> None:
+        assert self._waiters is not None
+        self._state = _PROMISED if self._waiters.wake_next() else _FREE
+
+
+class Event(_LoopBoundMixin):
+    """A flag that tasks wait for."""
+
+    def __init__(self) -> None:
+        self._value = False
+        self._waiters: WaitLine | None = None  # made when somebody has to wait
+
+    def __repr__(self) -> str:
+        return _describe(self, "set" if self._value else "unset", self._waiters)
+
+    def is_set(self) -> bool:
+        """Return True if the flag is set."""
+        return self._value
+
+    def set(self) -> None:
+        """Set the flag and wake everyone who waits for it, even if it is cleared before they run."""
+        self._value = True
+        if self._waiters:
+            self._waiters.wake_all()
+
+    def clear(self) -> None:
+        """Clear the flag: from now on `wait` waits."""
+        self._value = False
+
+    async def wait(self) -> bool:
+        """Wait until the flag is set; return True."""
+        if self._value:
+            return True
+        if self._waiters is None:
+            self._waiters = WaitLine()
+        waiter = self._new_waiter()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            self._waiters.leave(waiter)
+            raise
+        return True
+
+
+class _LockLike(Protocol):
+    def locked(self) -> bool: ...
+    async def acquire(self) -> bool: ...
+    def release(self) -> None: ...
+
+
+class Condition(_ContextManagerMixin, _LoopBoundMixin):
+    """A condition variable: tasks that hold a lock wait for what other tasks do under the same lock.
+
+    `lock` is a Lock (or behaves like one); without it the condition makes its own.
+    """
+
+    def __init__(self, lock: _LockLike | None = None) -> None:
+        self._lock: _LockLike = Lock() if lock is None else lock
+        # The lock's own methods are the condition's.
+        self.locked = self._lock.locked
+        self.acquire = self._lock.acquire
+        self.release = self._lock.release
+        self._waiters = WaitLine()
+
+    def __repr__(self) -> str:
+        return _describe(self, _HELD if self.locked() else _FREE, self._waiters)
+
+    async def wait(self) -> bool:
+        """Release the lock, wait until notified, take the lock again and return True.
+
+        RuntimeError if the lock is not held. It may return without a `notify`: test again what you
+        wait for. The lock is held when this ends, however it ends; cancelled or not.
+        """
+        if not self.locked():
+            raise RuntimeError("cannot wait on un-acquired lock")
+        waiter = self._new_waiter()
+        self.release()
+        self._waiters.append(waiter)
+        try:
+            try:
+                await waiter
+            finally:
+                await self._take_again()
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._waiters.wake_next()  # this task was notified and cannot act on it
+            else:
+                self._waiters.leave(waiter)
+            raise
+        return True
+
+    async def _take_again(self) -> None:
+        """Acquire the lock in spite of being cancelled, then raise the last CancelledError."""
+        cancelled = None
+        while True:
+            try:
+                await self.acquire()
+                break
+            except CancelledError as exc:
+                cancelled = exc
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                cancelled = None  # break the cycle with its traceback
+
+    async def wait_for(self, predicate: Callable[[], T]) -> T:
+        """Wait until `predicate()` is true; return its value. It is called with the lock held."""
+        while not (result := predicate()):
+            await self.wait()
+        return result
+
+    def notify(self, n: int = 1) -> None:
+        """Wake `n` of those who wait, or all if they are fewer. RuntimeError if the lock is not held.
+
+        They run on when they get the lock, which the caller still has to release.
+        """
+        if not self.locked():
+            raise RuntimeError("cannot notify on un-acquired lock")
+        while n > 0 and self._waiters.wake_next():
+            n -= 1
+
+    def notify_all(self) -> None:
+        """Wake everyone who waits. RuntimeError if the lock is not held."""
+        self.notify(len(self._waiters))
+
+
+class Semaphore(_ContextManagerMixin, _LoopBoundMixin):
+    """A counter that `release` raises and `acquire` lowers, waiting rather than going below zero.
+
+    `value` is where it starts; ValueError if that is negative. Fair, as Lock is.
+    """
+
+    def __init__(self, value: int = 1) -> None:
+        if value < 0:
+            raise ValueError("Semaphore initial value must be >= 0")
+        self._value = value
+        self._promised = 0  # how many were woken, with a share of their own, and have not run yet
+        # Invariant: while `_value` is above zero somebody waits only if `_promised` is too.
+        self._waiters: WaitLine | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "acquire" in cls.__dict__ and "__aenter__" not in cls.__dict__:
+            cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        state = "locked" if self.locked() else f"unlocked, value:{self._value}"
+        return _describe(self, state, self._waiters)
+
+    def locked(self) -> bool:
+        """Return True if `acquire` would have to wait."""
+        return self._value == 0 or self._promised > 0
+
+    async def __aenter__(self) -> None:
+        if self._value > 0 and not self._promised:
+            self._value -= 1
+        else:
+            await self.acquire()
+
+    async def acquire(self) -> bool:
+        """Lower the counter, waiting while it is zero; return True."""
+        if self._value > 0 and not self._promised:
+            self._value -= 1
+            return True
+        if self._waiters is None:
+            self._waiters = WaitLine()
+        waiter = self._new_waiter()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._promised -= 1
+                self._value += 1
+                self._share_out()
+            else:
+                self._waiters.leave(waiter)
+            raise
+        self._promised -= 1
+        if self._value > 0:
+            self._share_out()  # to those who had to queue behind this task
+        return True
+
+    def release(self) -> None:
+        """Raise the counter, and wake the first who waits."""
+        self._value += 1
+        if self._waiters and self._waiters.wake_next():
+            self._value -= 1
+            self._promised += 1
+
+    def _share_out(self) -> None:
+        """Wake as many as the counter allows."""
+        while self._value > 0 and self._waiters and self._waiters.wake_next():
+            self._value -= 1
+            self._promised += 1
+
+
+class BoundedSemaphore(Semaphore):
+    """A semaphore that cannot be released more often than it was acquired: ValueError."""
+
+    def __init__(self, value: int = 1) -> None:
+        self._bound_value = value
+        super().__init__(value)
+
+    def release(self) -> None:
+        """Raise the counter. ValueError if that lifts it above where it started."""
+        if self._value >= self._bound_value:
+            raise ValueError("BoundedSemaphore released too many times")
+        super().release()
+
+
+class Barrier(_LoopBoundMixin):
+    """Lets tasks wait for each other: `wait` returns when `parties` tasks have called it, then starts anew."""
+
+    def __init__(self, parties: int) -> None:
+        if parties < 1:
+            raise ValueError("parties must be >= 1")
+        self._parties = parties
+        self._state = _FILLING
+        self._count = 0  # tasks inside: arrived in this round and not yet gone
+        self._arrived = WaitLine()  # those who wait for the round to be full
+        self._outside = WaitLine()  # those who wait for the last round to be gone
+
+    def __repr__(self) -> str:
+        state = self._state if self.broken else f"{self._state}, waiters:{self.n_waiting}/{self.parties}"
+        return _describe(self, state, None)
+
+    async def __aenter__(self) -> int:
+        return await self.wait()
+
+    async def __aexit__(self, *args: object) -> None:
+        pass
+
+    async def wait(self) -> int:
+        """Wait until all parties have arrived; return this task's number, from 0 on in order of arrival.
+
+        BrokenBarrierError if the barrier is aborted, or reset while this task waits.
+        """
+        while self._state in (_DRAINING, _RESETTING):
+            await self._stand_in(self._outside)
+        if self._state is _BROKEN:
+            raise BrokenBarrierError("Barrier aborted")
+        index = self._count
+        self._count += 1
+        try:
+            if self._count == self._parties:
+                self._state = _DRAINING
+                self._arrived.wake_all()
+                return index
+            while self._state is _FILLING:
+                await self._stand_in(self._arrived)
+            if self._state is not _DRAINING:
+                raise BrokenBarrierError("Abort or reset of barrier")
+            return index
+        finally:
+            self._count -= 1
+            if self._count == 0:
+                self._open_again()
+
+    async def _stand_in(self, line: WaitLine) -> None:
+        waiter = self._new_waiter()
+        line.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            line.leave(waiter)
+            raise
+
+    def _open_again(self) -> None:
+        """Begin the next round when the last task of this one is gone."""
+        if self._state is not _BROKEN:
+            self._state = _FILLING
+        self._outside.wake_all()
+
+    async def reset(self) -> None:
+        """Begin anew: those who wait get BrokenBarrierError. Mends a broken barrier."""
+        if self._count > 0:
+            self._state = _RESETTING
+            self._arrived.wake_all()
+        else:
+            self._state = _FILLING
+            self._outside.wake_all()
+
+    async def abort(self) -> None:
+        """Break the barrier: those who wait, and whoever comes until `reset`, get BrokenBarrierError."""
+        self._state = _BROKEN
+        self._arrived.wake_all()
+        self._outside.wake_all()
+
+    @property
+    def parties(self) -> int:
+        """How many tasks it takes."""
+        return self._parties
+
+    @property
+    def n_waiting(self) -> int:
+        """How many tasks wait for the rest."""
+        return self._count if self._state is _FILLING else 0
+
+    @property
+    def broken(self) -> bool:
+        """True if it was aborted and not reset."""
+        return self._state is _BROKEN

@@ -1,0 +1,7 @@
+"""The base classes of protocols: the stdlib's own, so that every library's protocols fit."""
+
+from __future__ import annotations
+
+from asyncio.protocols import BaseProtocol, BufferedProtocol, DatagramProtocol, Protocol, SubprocessProtocol
+
+__all__ = ("BaseProtocol", "Protocol", "DatagramProtocol", "SubprocessProtocol", "BufferedProtocol")

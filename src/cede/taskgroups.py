@@ -1,0 +1,234 @@
+"""TaskGroup: tasks that end before the block that started them does.
+
+    life        it became so when                                  then
+    new         it was made                                        cancel() takes effect on entering
+    entered     `async with` entered it                            tasks may be created
+    exiting     the body has ended                                 tasks may be created while some still run
+    finished    the body has ended and the last task too           nothing may be created
+    aborting    (beside entered and exiting) a task failed, the    every task was cancelled, and none
+                body failed or was cancelled, or cancel() came     may be created
+
+Whom a cancellation belongs to is counted, as in `timeouts`: the group cancels its parent task at
+most once (`_parent_cancelled`), and takes exactly that one back on leaving. What is left then came
+from outside, and goes on out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .engine.running import current_task, get_running_loop
+from .exceptions import CancelledError
+from .futures import future_add_to_awaited_by, future_discard_from_awaited_by
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future, Task
+
+__all__ = ("TaskGroup",)
+
+T = TypeVar("T")
+
+
+class TaskGroup:
+    """An asynchronous context manager that waits for the tasks created in it.
+
+    If a task or the body fails, the rest is cancelled, and what was raised comes out of the block as
+    one ExceptionGroup. KeyboardInterrupt and SystemExit come out as they are.
+    """
+
+    def __init__(self) -> None:
+        self._entered = False
+        self._exiting = False  # True iff the body has ended
+        self._aborting = False
+        self._cancel_on_enter = False
+        self._loop: AbstractEventLoop | None = None
+        self._parent_task: Task[Any] | None = None  # the task in the block; None before and after
+        self._parent_cancelled = False  # True iff the group has cancelled its parent: once at most
+        self._tasks: set[Task[Any]] = set()  # those whose done callback has not run
+        self._context: Context | None = None  # what the done callbacks run in
+        self._errors: list[BaseException] | None = []  # what goes into the ExceptionGroup; None after the block
+        self._base_error: BaseException | None = None  # the first KeyboardInterrupt or SystemExit
+        self._all_done: Future[None] | None = None  # what the exiting parent waits for
+
+    def __repr__(self) -> str:
+        info = ""
+        if self._tasks:
+            info += f" tasks={len(self._tasks)}"
+        if self._errors:
+            info += f" errors={len(self._errors)}"
+        if self._aborting:
+            info += " cancelling"
+        elif self._entered:
+            info += " entered"
+        return f"<TaskGroup{info}>"
+
+    # --- The block ------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> TaskGroup:
+        if self._entered:
+            raise RuntimeError(f"TaskGroup {self!r} has already been entered")
+        self._loop = loop = get_running_loop()
+        self._parent_task = current_task(loop)
+        if self._parent_task is None:
+            raise RuntimeError(f"TaskGroup {self!r} cannot determine the parent task")
+        self._context = copy_context()
+        self._entered = True
+        if self._cancel_on_enter:
+            self.cancel()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> bool:
+        try:
+            await self._aexit(exc)
+            return True
+        finally:
+            # Exceptions hold the frames of their tracebacks: leave no way from there back to them.
+            self._parent_task = None
+            self._errors = None
+            self._base_error = None
+            exc = tb = None
+
+    async def _aexit(self, exc: BaseException | None) -> None:
+        """Wait for the tasks, then raise what has to leave the block; `exc` left its body."""
+        self._exiting = True
+        outside = exc if isinstance(exc, CancelledError) else None  # it goes on out, unless it is the group's own
+        late = None  # the last CancelledError that came while waiting for the tasks
+        try:
+            if exc is not None:
+                if isinstance(exc, (SystemExit, KeyboardInterrupt)) and self._base_error is None:
+                    self._base_error = exc
+                if not self._aborting:
+                    self._abort()
+            while self._tasks:
+                self._all_done = self._loop.create_future()  # type: ignore[union-attr]
+                try:
+                    await self._all_done
+                except CancelledError as cancelled:
+                    late = cancelled
+                    if not self._aborting:
+                        outside = cancelled
+                        self._abort()
+                self._all_done = None
+            self._conclude(exc, outside, late)
+        finally:
+            exc = outside = late = None
+
+    def _conclude(self, exc: BaseException | None, outside: BaseException | None, late: BaseException | None) -> None:
+        """Raise what has to leave the block, if anything."""
+        parent = self._parent_task
+        errors = self._errors
+        assert parent is not None and errors is not None
+        try:
+            if self._base_error is not None:
+                raise self._base_error
+            if self._parent_cancelled:
+                if parent.uncancel() == 0:
+                    outside = None  # it was the group's own
+                elif outside is None:
+                    outside = late
+            if outside is not None and not errors:
+                raise outside
+            if exc is not None and not isinstance(exc, CancelledError):
+                errors.append(exc)
+            if not errors:
+                return
+            if parent.cancelling():
+                # The errors go out, and the cancellation comes at the next suspension; the count stays.
+                parent.uncancel()
+                parent.cancel()
+            if isinstance(exc, GeneratorExit) and len(errors) == 1:
+                raise exc  # an async generator is being closed, and must end with just that
+            raise BaseExceptionGroup("unhandled errors in a TaskGroup", errors) from None
+        finally:
+            parent = errors = exc = outside = late = None
+
+    # --- The tasks ------------------------------------------------------------------------------
+
+    def create_task(self, coro: Coroutine[Any, Any, T], **kwargs: Any) -> Task[T]:
+        """Start a coroutine in a task of the group and return the task; keywords as for `create_task`.
+
+        RuntimeError, and the coroutine is closed, unless the group is entered and neither finished
+        nor shutting down.
+        """
+        if not self._entered or self._aborting or (self._exiting and not self._tasks):
+            coro.close()
+            raise RuntimeError(f"TaskGroup {self!r} {self._refusal()}")
+        loop = self._loop
+        task = loop.create_task(coro, **kwargs) if kwargs else loop.create_task(coro)  # type: ignore[union-attr]
+        future_add_to_awaited_by(task, self._parent_task)
+        # Order: an eager task may be done already. Its callback comes in a later turn all the same: an
+        # error must not cancel the parent before it has the task in hand.
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done, context=self._context)
+        if self._aborting and not task.done():
+            task.cancel()  # an eager task cancelled the group before it belonged to it
+        try:
+            return task
+        finally:
+            del task  # an eager task's exception holds this frame
+
+    def _refusal(self) -> str:
+        if not self._entered:
+            return "has not been entered"
+        if self._exiting and not self._tasks:
+            return "is finished"
+        return "is shutting down"
+
+    def _task_done(self, task: Task[Any]) -> None:
+        self._tasks.discard(task)
+        future_discard_from_awaited_by(task, self._parent_task)
+        if not self._tasks and self._all_done is not None and not self._all_done.done():
+            self._all_done.set_result(None)
+        if not task.cancelled():
+            exc = task.exception()
+            if exc is not None:
+                self._task_failed(task, exc)
+
+    def _task_failed(self, task: Task[Any], exc: BaseException) -> None:
+        parent = self._parent_task
+        assert parent is not None and self._errors is not None
+        self._errors.append(exc)
+        if isinstance(exc, (SystemExit, KeyboardInterrupt)) and self._base_error is None:
+            self._base_error = exc
+        if parent.done():
+            self._loop.call_exception_handler(  # type: ignore[union-attr]
+                {
+                    "message": f"Task {task!r} has errored out but its parent task {parent} is already completed",
+                    "exception": exc,
+                    "task": task,
+                }
+            )
+        elif not self._aborting and not self._parent_cancelled:
+            self._abort()
+            self._cancel_parent()
+
+    # --- Ending early ---------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Cancel the tasks and the body; the block then ends, without CancelledError coming out of it.
+
+        Before the block is entered: as soon as it is. After it, or a second time: nothing happens.
+        """
+        if not self._entered:
+            self._cancel_on_enter = True
+        elif not self._aborting and (self._tasks or not self._exiting):
+            self._abort()
+            if not self._parent_cancelled:
+                self._cancel_parent()
+
+    def _abort(self) -> None:
+        """Cancel every task, and create no more."""
+        self._aborting = True
+        for task in self._tasks:
+            if not task.done():
+                task.cancel()
+
+    def _cancel_parent(self) -> None:
+        assert self._parent_task is not None
+        self._parent_cancelled = True
+        self._parent_task.cancel()

@@ -1,0 +1,83 @@
+"""Task and everything that starts tasks and waits for them, under the name where asyncio keeps it.
+
+`sleep` stands here; the rest has files of its own: `spawning` makes tasks, `gathering` lets one
+future stand for many, `waiting` waits for what others own.
+"""
+
+from __future__ import annotations
+
+from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .coroutines import native_coroutine
+from .engine.futures import new_future
+from .engine.running import all_tasks, current_task, get_running_loop
+from .gathering import gather, shield
+from .spawning import (
+    create_eager_task_factory,
+    create_task,
+    eager_task_factory,
+    ensure_future,
+    run_coroutine_threadsafe,
+)
+from .waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait, wait_for
+
+if TYPE_CHECKING:
+    from asyncio import Future, Task
+else:
+    from .engine.tasks import Task
+
+__all__ = (
+    "Task",
+    "create_task",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "ALL_COMPLETED",
+    "wait",
+    "wait_for",
+    "as_completed",
+    "sleep",
+    "gather",
+    "shield",
+    "ensure_future",
+    "run_coroutine_threadsafe",
+    "current_task",
+    "all_tasks",
+    "create_eager_task_factory",
+    "eager_task_factory",
+    "_register_task",
+    "_unregister_task",
+    "_enter_task",
+    "_leave_task",
+)
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+
+    async def sleep(delay: float, result: T = ...) -> T: ...
+
+else:
+
+    @native_coroutine
+    def sleep(delay, result=None):
+        """Wait `delay` seconds, then return `result`. Zero or less: let the others have one turn."""
+        if delay <= 0:
+            yield
+            return result
+        if delay != delay:
+            raise ValueError("Invalid delay: NaN (not a number)")
+        loop = get_running_loop()
+        future = new_future(loop)
+        timer = loop.call_later(delay, _wake_up, future, result)
+        try:
+            return (yield from future)
+        except BaseException:
+            timer.cancel()
+            raise
+
+
+def _wake_up(future: Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)

@@ -1,0 +1,159 @@
+"""timeout, timeout_at: cancel a block that takes too long, and turn that cancellation into TimeoutError.
+
+    state       it became so when                     then
+    created     it was made                           it may be entered, once
+    active      its block was entered                 the deadline may be moved
+    expiring    the deadline came; the task was       the CancelledError is on its way out of the block
+                cancelled
+    expired     its block was left while expiring     CancelledError became TimeoutError
+    finished    its block was left while active       nothing happened
+
+The task's count of cancellations tells whose a CancelledError is: if it is back at what it was on
+entering, nobody but this timeout asked for it. Otherwise somebody outside did, and it stays what it is.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .engine.running import current_task, get_running_loop
+from .exceptions import CancelledError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Handle, Task
+
+__all__ = ("Timeout", "timeout", "timeout_at")
+
+_CREATED = "created"
+_ACTIVE = "active"
+_EXPIRING = "expiring"
+_EXPIRED = "expired"
+_FINISHED = "finished"
+
+
+class Timeout:
+    """The context manager that `timeout` and `timeout_at` return.
+
+    `when` is the deadline in seconds of the loop's clock; None: never.
+    """
+
+    def __init__(self, when: float | None) -> None:
+        self._state = _CREATED
+        self._when = when
+        self._handle: Handle | None = None  # what will call _expire; None without a deadline
+        self._task: Task[Any] | None = None  # the task in the block, once entered
+        self._cancelling = 0  # how many cancellations of it were under way on entering
+
+    def __repr__(self) -> str:
+        when = ""
+        if self._state is _ACTIVE:
+            when = f" when={None if self._when is None else round(self._when, 3)}"
+        return f"<Timeout [{self._state}]{when}>"
+
+    def when(self) -> float | None:
+        """Return the deadline: seconds of the loop's clock, or None."""
+        return self._when
+
+    def expired(self) -> bool:
+        """Return True if the deadline came while the block was running."""
+        return self._state is _EXPIRING or self._state is _EXPIRED
+
+    def reschedule(self, when: float | None) -> None:
+        """Move the deadline; one that has passed ends the block at its next suspension.
+
+        RuntimeError unless the block is running and its deadline has not come.
+        """
+        if self._state is not _ACTIVE:
+            if self._state is _CREATED:
+                raise RuntimeError("Timeout has not been entered")
+            raise RuntimeError(f"Cannot change state of {self._state} Timeout")
+        self._when = when
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if when is not None:
+            self._arm(when, get_running_loop())
+
+    def _arm(self, when: float, loop: AbstractEventLoop) -> None:
+        if when <= loop.time():
+            self._handle = loop.call_soon(self._expire)
+        else:
+            self._handle = loop.call_at(when, self._expire)
+
+    async def __aenter__(self) -> Timeout:
+        self._enter()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self._leave(exc_val)
+
+    def _enter(self) -> None:
+        if self._state is not _CREATED:
+            raise RuntimeError("Timeout has already been entered")
+        task = current_task()
+        if task is None:
+            raise RuntimeError("Timeout should be used inside a task")
+        self._state = _ACTIVE
+        self._task = task
+        self._cancelling = task.cancelling()
+        if self._when is not None:
+            self._arm(self._when, get_running_loop())
+
+    def _leave(self, exc: BaseException | None) -> None:
+        """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""
+        if self._state is _ACTIVE:
+            self._state = _FINISHED
+            if self._handle is not None:
+                self._handle.cancel()
+                self._handle = None
+            return
+        assert self._state is _EXPIRING
+        assert self._task is not None
+        self._state = _EXPIRED
+        if self._task.uncancel() > self._cancelling or exc is None:
+            return  # somebody else cancelled the task too, or the block swallowed the cancellation
+        if isinstance(exc, CancelledError):
+            raise TimeoutError from exc
+        _say_why(exc)
+        if isinstance(exc, ExceptionGroup):
+            for part in exc.exceptions:
+                _say_why(part)
+
+    def _expire(self) -> None:
+        assert self._state is _ACTIVE
+        assert self._task is not None
+        self._task.cancel()
+        self._state = _EXPIRING
+        self._handle = None
+
+
+def _say_why(exc: BaseException) -> None:
+    """Put a TimeoutError before the first CancelledError among the contexts of `exc`."""
+    while exc.__context__ is not None:
+        if isinstance(exc.__context__, CancelledError):
+            reason = TimeoutError()
+            reason.__context__ = reason.__cause__ = exc.__context__
+            exc.__context__ = reason
+            return
+        exc = exc.__context__
+
+
+def timeout(delay: float | None) -> Timeout:
+    """Return a context manager that gives its block `delay` seconds (None: for ever), then raises TimeoutError.
+
+    The block is cancelled; what it raises then is what you get, only its CancelledError becomes
+    TimeoutError, outside the block:
+
+        async with timeout(10):
+            await fetch()
+    """
+    loop = get_running_loop()
+    return Timeout(None if delay is None else loop.time() + delay)
+
+
+def timeout_at(when: float | None) -> Timeout:
+    """Return what `timeout` returns, with a deadline in seconds of the loop's clock, `loop.time()`."""
+    return Timeout(when)
