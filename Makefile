@@ -41,8 +41,13 @@ bench: ## the benchmarks; they write docs/performance.md
 lint: ## ruff, cython-lint and mypy --strict
 	@scripts/lint.sh $(PYTHON)
 
+format: ## bring every file into the form that lint asks for
+	@python=$$(scripts/venv.sh $(PYTHON) lint requirements/lint.txt) && $${python%/*}/ruff check --quiet --fix-only . && \
+		$${python%/*}/ruff format .
+
 docs: ## the documentation as a site in site/, links checked
-	@python=$$($(docs_venv)) && $$python -m mkdocs --quiet build --strict && echo "site/index.html"
+	@python=$$($(docs_venv)) && $$python scripts/check_links.py && \
+		$$python -m sphinx -q -W --keep-going -d build/doctrees docs site && echo "site/index.html"
 
 dist: ## sdist and wheel in dist/
 	@python=$$($(test_venv)) && rm -rf build/release/lib* && $$python -m build --outdir dist .

@@ -21,11 +21,15 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Each has a `.pxd` beside it, and each `.pxd` but the twin `engine/native.pxd` has its module here (tests/test_layers.py).
+# Each has a `.pxd` beside it, and each `.pxd` but the twins `engine/native.pxd` and `engine/await_slots.pxd` has its
+# module here (tests/test_layers.py).
 COMPILED_MODULES = [
     "cede.engine.handles",
     "cede.engine.timers",
+    "cede.engine.clock",
+    "cede.engine.pollers.base",
     "cede.engine.pollers.epoll",
+    "cede.engine.waker",
     "cede.engine.loop",
     "cede.engine.futures",
     "cede.engine.tasks",
@@ -149,9 +153,7 @@ class BuildExt(build_ext):
         if self._required:
             sys.exit(f"cede: not compiled, though CEDE_EXT=require asks for it: {self._failure}")
         for ext in self.extensions:
-            for where in (self.get_ext_fullpath(ext.name), os.path.join(self.build_lib, self.get_ext_filename(ext.name))):
-                if os.path.exists(where):
-                    os.unlink(where)
+            Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
         print(
             f"cede: not compiled ({self._failure}): installing plain Python, which does the same more slowly; "
             "CEDE_EXT=require makes this an error",
