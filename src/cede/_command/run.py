@@ -47,7 +47,7 @@ def run_command(arguments: list[str]) -> int:
     if "--help" in options:
         sys.stdout.write(_HELP)
         return 0
-    if "--pure" in options and not os.environ.get("CEDE_PURE"):
+    if "--pure" in options and os.environ.get("CEDE_PURE", "") in ("", "0"):
         _start_again_pure()
     if "--debug" in options:
         os.environ["PYTHONASYNCIODEBUG"] = "1"
