@@ -1,0 +1,229 @@
+"""EventLoop: asyncio's loop, as a table of contents.
+
+`Loop` (the engine) runs callbacks; here asyncio's methods are put on top of it. What a method does stands
+in a module of `cede.net`, whose functions take the loop as their first argument and so serve as methods
+as they are: follow the name after the equals sign.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import sys
+import warnings
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from .engine.futures import Future, isfuture
+from .engine.loop import Loop
+from .engine.tasks import Task
+from .net import connect, executor, resolve, serve, signals, sockets, start_tls
+from .net.awaiting import SideBySide, as_future, loop_of
+
+logger = logging.getLogger("asyncio")
+
+T = TypeVar("T")
+TaskFactory = Callable[..., Any]  # (loop, coro, **kwargs) -> a task
+
+
+class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
+    """An event loop with all that asyncio asks of one.
+
+    `clock` (an object with `time()` in seconds) and `poller` replace the machine's clock and the
+    kernel's readiness, as simulations do.
+    """
+
+    def __init__(self, clock: Any = None, poller: Any = None) -> None:
+        super().__init__(clock, poller)
+        self._task_factory: TaskFactory | None = None
+        self._factory_takes_name = True  # True iff the task factory has a parameter for the task's name
+        self._default_executor: Any = None  # made when first needed
+        self._executor_shutdown_called = False  # True iff the default executor takes no more calls
+        self._lookups: resolve.LookupThreads | None = None  # made when first needed
+        self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()  # asynchronous generators begun here, not ended
+        self._asyncgens_shutdown_called = False
+        self._signal_handlers: dict[int, Any] = {}  # signal number: (callback, args, context)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} running={self.is_running()} closed={self.is_closed()} debug={self.get_debug()}>"
+        )
+
+    # --- Running and ending
+
+    def run_until_complete(self, future: Awaitable[T]) -> T:
+        """Run until `future`, or the task made of it, is done; return its result or raise its exception."""
+        self._check_closed()
+        self._check_running()
+        is_new = not isfuture(future)
+        task = as_future(self, future)
+        if is_new:
+            task._log_destroy_pending = False  # if it does not complete, the RuntimeError below tells
+        task.add_done_callback(_stop_its_loop)
+        try:
+            self.run_forever()
+        except BaseException:
+            if is_new and task.done() and not task.cancelled():
+                task.exception()  # retrieved: nobody else can reach the task
+            raise
+        finally:
+            task.remove_done_callback(_stop_its_loop)
+        if not task.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+        return task.result()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close the loop: forget what waits, let go of its threads and descriptors. It must not run."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        if self.get_debug():
+            logger.debug("Close %r", self)
+        self._forget_signals()  # Order: while the waker, into which signals are written, is still open
+        super().close()
+        self._executor_shutdown_called = True
+        pool, self._default_executor = self._default_executor, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+        if self._lookups is not None:
+            self._lookups.close()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        if hasattr(self, "_signal_handlers") and not self.is_closed():
+            _warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
+            if not self.is_running():
+                self.close()
+
+    # --- Futures and tasks
+
+    def create_future(self) -> Any:
+        """Return a new future of this loop."""
+        return Future(loop=self)
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> Any:
+        """Run a coroutine as a task. The keywords are those of `Task`, or of the task factory."""
+        factory = self._task_factory
+        if factory is None:
+            self._check_closed()
+            return Task(coro, loop=self, **kwargs)
+        return self._task_of_factory(factory, coro, kwargs)
+
+    def _task_of_factory(self, factory: TaskFactory, coro: Any, kwargs: dict[str, Any]) -> Any:
+        self._check_closed()
+        # asyncio: before 3.14 asyncio.create_task() gives name=None and context=None also when nobody asked.
+        kwargs = {key: value for key, value in kwargs.items() if value is not None or key not in ("name", "context")}
+        if self._factory_takes_name or "name" not in kwargs:
+            return factory(self, coro, **kwargs)
+        name = kwargs.pop("name")
+        task = factory(self, coro, **kwargs)
+        if hasattr(task, "set_name"):
+            task.set_name(name)
+        return task
+
+    def set_task_factory(self, factory: TaskFactory | None) -> None:
+        """Let `factory(loop, coro, **kwargs)` make the tasks; None: `Task`."""
+        if factory is not None and not callable(factory):
+            raise TypeError("task factory must be a callable or None")
+        self._task_factory = factory
+        self._factory_takes_name = factory is None or _takes_name(factory)
+
+    def get_task_factory(self) -> TaskFactory | None:
+        """Return the task factory, or None if there is none."""
+        return self._task_factory
+
+    # --- Asynchronous generators
+
+    def _asyncgen_hooks(self) -> tuple[Any, Any]:
+        return self._asyncgen_begins, self._asyncgen_is_dropped
+
+    def _asyncgen_begins(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if self._asyncgens_shutdown_called:
+            warnings.warn(
+                f"asynchronous generator {generator!r} was scheduled after loop.shutdown_asyncgens() call",
+                ResourceWarning,
+                source=self,
+            )
+        self._asyncgens.add(generator)
+
+    def _asyncgen_is_dropped(self, generator: AsyncGenerator[Any, Any]) -> None:
+        self._asyncgens.discard(generator)
+        if not self.is_closed():
+            self.call_soon_threadsafe(self.create_task, generator.aclose())
+
+    async def shutdown_asyncgens(self) -> None:
+        """Close the asynchronous generators that were begun on this loop and not ended."""
+        self._asyncgens_shutdown_called = True
+        generators = list(self._asyncgens)
+        self._asyncgens.clear()
+        outcomes = await SideBySide(self, [generator.aclose() for generator in generators]).wait()
+        for generator, outcome in zip(generators, outcomes):
+            if isinstance(outcome, Exception):
+                message = f"an error occurred during closing of asynchronous generator {generator!r}"
+                self.call_exception_handler({"message": message, "exception": outcome, "asyncgen": generator})
+
+    # --- Threads
+
+    run_in_executor = executor.run_in_executor
+    set_default_executor = executor.set_default_executor
+    shutdown_default_executor = executor.shutdown_default_executor
+
+    # --- Names
+
+    getaddrinfo = resolve.getaddrinfo
+    getnameinfo = resolve.getnameinfo
+
+    # --- Connections and servers
+
+    create_connection = connect.create_connection
+    create_unix_connection = connect.create_unix_connection
+    connect_accepted_socket = connect.connect_accepted_socket
+    create_server = serve.create_server
+    create_unix_server = serve.create_unix_server
+    start_tls = start_tls.start_tls
+
+    # --- Plain sockets
+
+    sock_recv = sockets.sock_recv
+    sock_recv_into = sockets.sock_recv_into
+    sock_recvfrom = sockets.sock_recvfrom
+    sock_recvfrom_into = sockets.sock_recvfrom_into
+    sock_sendall = sockets.sock_sendall
+    sock_sendto = sockets.sock_sendto
+    sock_connect = sockets.sock_connect
+    sock_accept = sockets.sock_accept
+    sock_sendfile = sockets.sock_sendfile
+
+    # --- Signals
+
+    add_signal_handler = signals.add_signal_handler
+    remove_signal_handler = signals.remove_signal_handler
+    _handle_signals = signals.handle_signals
+
+    def _forget_signals(self) -> None:
+        if not sys.is_finalizing():
+            signals.remove_all(self)
+        elif self._signal_handlers:
+            warnings.warn(
+                f"Closing the loop {self!r} on interpreter shutdown stage, skipping signal handlers removal",
+                ResourceWarning,
+                source=self,
+            )
+            self._signal_handlers.clear()
+
+
+def _stop_its_loop(task: Any) -> None:
+    if not task.cancelled() and isinstance(task.exception(), (SystemExit, KeyboardInterrupt)):
+        return  # it left the loop already; stopping would end the next run before it began
+    loop_of(task).stop()
+
+
+def _takes_name(factory: TaskFactory) -> bool:
+    """True if a task factory has a parameter `name`. Those written for Python 3.13 or older often have none."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.name == "name" or p.kind is p.VAR_KEYWORD for p in parameters)
