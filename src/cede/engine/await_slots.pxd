@@ -1,0 +1,90 @@
+# The second twin: see await_slots.py.
+from cpython.object cimport PyObject, PyTypeObject
+
+from .futures cimport Future
+
+cdef extern from *:
+    """
+    typedef PySendResult (*cede_send_t)(PyObject *, PyObject *, PyObject **);
+
+    /* Replaces the slots that `await` uses; type attributes stay as they are. */
+    static void cede_install_await(PyTypeObject *type, unaryfunc await, cede_send_t send, iternextfunc next) {
+        type->tp_as_async->am_await = await;
+        type->tp_as_async->am_send = (sendfunc)send;
+        type->tp_iternext = next;
+        PyType_Modified(type);
+    }
+    static void cede_set_error(PyObject *exc) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    }
+    """
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    ctypedef PySendResult (*cede_send_t)(PyObject *, PyObject *, PyObject **) noexcept
+    ctypedef PyObject *(*unaryfunc)(PyObject *) noexcept
+    ctypedef PyObject *(*iternextfunc)(PyObject *) noexcept
+    void cede_install_await(PyTypeObject *, unaryfunc, cede_send_t, iternextfunc)
+    void cede_set_error(object)
+    void Py_INCREF "Py_INCREF" (object)
+
+
+cdef inline PyObject *_await(PyObject *self) noexcept:
+    """The iterator of an await is the future itself."""
+    Py_INCREF(<object>self)
+    return self
+
+
+cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **result) noexcept:
+    """Yield the future while it is pending; then return its result, or raise."""
+    cdef Future future = <Future>self
+    if future._phase == 1 and future._exception is None:
+        Py_INCREF(future._result)
+        result[0] = <PyObject *>future._result
+        return PYGEN_RETURN
+    if future._phase == 0:
+        if not future._asyncio_future_blocking:
+            future._asyncio_future_blocking = True
+            Py_INCREF(future)
+            result[0] = self
+            return PYGEN_NEXT
+        cede_set_error(RuntimeError("await wasn't used with future"))
+    else:
+        cede_set_error(future._take_error())
+    result[0] = NULL
+    return PYGEN_ERROR
+
+
+cdef extern from *:
+    """
+    /* An instance is made first: a tuple or an exception as value would be taken for its arguments. */
+    static void cede_set_stop(PyObject *value) {
+        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+        if (stop) {
+            PyErr_SetObject(PyExc_StopIteration, stop);
+            Py_DECREF(stop);
+        }
+    }
+    """
+    void cede_set_stop(object)
+
+
+cdef inline PyObject *_next(PyObject *self) noexcept:
+    """The same for whoever iterates instead of sending."""
+    cdef PyObject *result = NULL
+    cdef PySendResult outcome = _send(self, NULL, &result)
+    if outcome == PYGEN_RETURN:
+        cede_set_stop(<object>result)
+        Py_DECREF(<object>result)
+        return NULL
+    return result
+
+
+cdef extern from *:
+    void Py_DECREF "Py_DECREF" (object)
+
+
+cdef inline int install(object future_type) except -1:
+    cede_install_await(<PyTypeObject *>future_type, _await, _send, _next)
+    return 0

@@ -1,0 +1,53 @@
+cimport cython
+
+from . cimport native
+from .handles cimport Runnable
+from .loop cimport Loop
+
+cdef int _PENDING, _FINISHED, _CANCELLED
+
+cdef class Future(Runnable):
+    cdef public object _loop
+    cdef Loop _engine
+    cdef unsigned char _phase
+    cdef public bint _asyncio_future_blocking
+    cdef bint _log_unretrieved
+    cdef readonly object _result
+    cdef readonly object _exception
+    cdef object _exception_tb
+    cdef public object _cancel_message
+    cdef readonly object _cancelled_exc
+    cdef Runnable _waiter
+    cdef list _others
+    cdef object _awaited_by
+    cdef public object _source_traceback
+    cdef dict __dict__
+    cdef object __weakref__
+
+    @cython.locals(engine=Loop)
+    cdef void _init(self, object loop) except *
+    cdef object _outcome(self)
+    cdef object _take_error(self)
+    cdef object _cancelled_error(self)
+    cdef void _resolve(self, object result) except *
+    cdef void _fail(self, object exception) except *
+    cdef bint _cancel(self, object msg) except -1
+    cdef object _refusal(self)
+    @cython.locals(waiter=Runnable, others=list)
+    cdef void _wake_all(self) except *
+    @cython.locals(engine=Loop)
+    cdef void _ready(self, Runnable task) except *
+    @cython.locals(engine=Loop)
+    cdef void _ready_slowly(self, Runnable task) except *
+    @cython.locals(engine=Loop)
+    cdef void _call_back(self, object callback, object context) except *
+    cdef void _add_callback(self, object fn, object context) except *
+    cdef void _add_waiter(self, Runnable task) except *
+    cdef void _add_edge(self, object waiter) except *
+    cdef void _discard_edge(self, object waiter) except *
+    cdef void _report_if_unretrieved(self) except *
+
+@cython.locals(future=Future)
+cpdef Future new_future(object loop)
+
+cdef void _edge(Future fut, object waiter, bint add) except *

@@ -1,0 +1,389 @@
+"""Future: a result that is not there yet, and those who wait for it.
+
+    state      set by                            then
+    PENDING    creation                          it may be awaited, cancelled, resolved
+    FINISHED   set_result, set_exception         `_result` or `_exception` holds the outcome
+    CANCELLED  cancel                            awaiting it raises CancelledError
+
+PENDING is left once and for good. Leaving it makes everyone who waits ready to run, in the order in
+which they asked.
+
+Who waits: nearly always exactly one task. It stands in `_waiter`, and is made ready without a
+handle, a bound method or a tuple. Everybody else stands in `_others`.
+Invariant: `_waiter` is only ever set while `_others` is empty, so it asked first.
+
+A future belongs to a loop. On one of cede's it puts the waiting task straight into the ready list;
+on any other loop (`_engine` is None) it goes through that loop's `call_soon`.
+"""
+
+import asyncio
+from asyncio import CancelledError, InvalidStateError
+from types import GenericAlias
+
+from . import native, reports
+from .handles import Handle, Runnable
+from .loop import Loop
+
+_PENDING = 0
+_FINISHED = 1
+_CANCELLED = 2
+
+_STATE_NAMES = ("PENDING", "FINISHED", "CANCELLED")
+
+
+class Future(Runnable):
+    """A result that will be there later. Not thread-safe.
+
+    `loop` is the event loop it belongs to; without one it is the running loop, else the thread's
+    current one (RuntimeError if there is none).
+    """
+
+    def __init__(self, *, loop=None):
+        if getattr(self, "_loop", None) is not None:
+            raise RuntimeError(f"{type(self).__name__} object is already initialized")
+        self._init(asyncio.get_event_loop() if loop is None else loop)
+
+    def _init(self, loop):
+        self._loop = loop
+        self._engine = None  # the loop again, if it is cede's and schedules as cede does
+        if isinstance(loop, Loop):
+            engine = loop
+            if engine._own_scheduling:
+                self._engine = engine
+        self._phase = _PENDING
+        self._asyncio_future_blocking = False  # asyncio: True between an await's yield and its task's suspending
+        self._log_unretrieved = False  # True iff an exception was set and nobody has asked for it
+        self._result = None
+        self._exception = None
+        self._exception_tb = None  # the traceback `_exception` had when it was set
+        self._cancel_message = None
+        self._cancelled_exc = None  # the CancelledError that ended a task, to be raised once
+        self._waiter = None  # the Task that awaits, if it asked first
+        self._others = None  # those who asked after it: a list of tasks and of (callback, context), or None
+        self._awaited_by = None  # who waits, for call graphs: None, one awaiter, or a set of them
+        self._source_traceback = reports.callers_stack() if loop.get_debug() else None
+
+    # asyncio: isinstance(future, asyncio.Future) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.Future
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __repr__(self):
+        return reports.future_repr(self)
+
+    # --- What it is ---------------------------------------------------------------------------
+
+    def done(self):
+        """Return True if the result is there, or the future was cancelled."""
+        return self._phase != _PENDING
+
+    def cancelled(self):
+        """Return True if the future was cancelled."""
+        return self._phase == _CANCELLED
+
+    def get_loop(self):
+        """Return the event loop the future belongs to."""
+        if self._loop is None:
+            raise RuntimeError(f"{type(self).__name__} object is not initialized.")
+        return self._loop
+
+    def result(self):
+        """Return the result; raise the exception that was set.
+
+        CancelledError if it was cancelled, InvalidStateError if it is not done.
+        """
+        return self._outcome()
+
+    def _outcome(self):
+        if self._phase == _FINISHED and self._exception is None:
+            return self._result
+        raise self._take_error()
+
+    def _take_error(self):
+        """What asking for the result raises, unless there is one. A set exception counts as retrieved."""
+        if self._phase == _CANCELLED:
+            return self._cancelled_error()
+        if self._phase == _PENDING:
+            return InvalidStateError("Result is not ready.")
+        self._log_unretrieved = False
+        return self._exception.with_traceback(self._exception_tb)
+
+    def exception(self):
+        """Return the exception that was set, or None.
+
+        CancelledError if it was cancelled, InvalidStateError if it is not done.
+        """
+        if self._phase == _CANCELLED:
+            raise self._cancelled_error()
+        if self._phase == _PENDING:
+            raise InvalidStateError("Exception is not set.")
+        self._log_unretrieved = False
+        return self._exception
+
+    def _make_cancelled_error(self):
+        return self._cancelled_error()
+
+    def _cancelled_error(self):
+        """The CancelledError to raise. The one that ended a task is raised once, then let go."""
+        exc = self._cancelled_exc
+        if exc is not None:
+            self._cancelled_exc = None
+            return exc
+        if self._cancel_message is None:
+            return CancelledError()
+        return CancelledError(self._cancel_message)
+
+    # --- Resolving ------------------------------------------------------------------------------
+
+    def set_result(self, result):
+        """Mark the future done with `result`. InvalidStateError if it is done already."""
+        self._resolve(result)
+
+    def _resolve(self, result):
+        if self._phase != _PENDING or self._loop is None:
+            raise self._refusal()
+        self._result = result
+        self._phase = _FINISHED
+        self._wake_all()
+
+    def set_exception(self, exception):
+        """Mark the future done with an exception (an instance, or a class to call).
+
+        InvalidStateError if it is done already. A StopIteration becomes the cause of a RuntimeError.
+        """
+        self._fail(exception)
+
+    def _fail(self, exception):
+        if self._phase != _PENDING or self._loop is None:
+            raise self._refusal()
+        if isinstance(exception, type):
+            exception = exception()
+        if isinstance(exception, StopIteration):
+            stop = exception
+            exception = RuntimeError(
+                "StopIteration interacts badly with generators and cannot be raised into a Future"
+            )
+            exception.__cause__ = stop
+            exception.__context__ = stop
+        elif not isinstance(exception, BaseException):
+            raise TypeError(f"invalid exception object: an exception was expected, got {exception!r}")
+        self._exception = exception
+        self._exception_tb = exception.__traceback__
+        self._phase = _FINISHED
+        self._wake_all()
+        self._log_unretrieved = True
+
+    def cancel(self, msg=None):
+        """Cancel the future and wake those who wait. Return False if it was done already."""
+        return self._cancel(msg)
+
+    def _cancel(self, msg):
+        self._log_unretrieved = False
+        if self._phase != _PENDING:
+            return False
+        if self._loop is None:
+            raise self._refusal()
+        self._phase = _CANCELLED
+        self._cancel_message = msg
+        self._wake_all()
+        return True
+
+    def _refusal(self):
+        """The error for resolving a future that is done, or that was never initialized."""
+        if self._loop is None:
+            return RuntimeError(f"{type(self).__name__} object is not initialized.")
+        return InvalidStateError(f"{self._state}: {self!r}")
+
+    def _wake_all(self):
+        """Make everyone who waits ready to run."""
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            self._ready(waiter)
+        others = self._others
+        if others is not None:
+            self._others = None
+            for entry in others:
+                if type(entry) is tuple:
+                    self._call_back(entry[0], entry[1])
+                else:
+                    self._ready(entry)
+
+    def _ready(self, task):
+        """Put a task of this future's loop among those about to run."""
+        engine = self._engine
+        if engine is not None and engine._direct:
+            engine._ready.append(task)
+        else:
+            self._ready_slowly(task)
+
+    def _ready_slowly(self, task):
+        engine = self._engine
+        if engine is None:
+            self._loop.call_soon(task._step_by_callback)
+            return
+        engine._check_closed()
+        engine._check_thread()
+        engine._ready.append(task)
+
+    def _call_back(self, callback, context):
+        """Schedule `callback(self)`."""
+        engine = self._engine
+        if engine is not None and engine._direct:
+            engine._call_soon(callback, (self,), context)
+        else:
+            self._loop.call_soon(callback, self, context=context)
+
+    # --- Waiting --------------------------------------------------------------------------------
+
+    def add_done_callback(self, fn, *, context=None):
+        """Call `fn(future)` soon after the future is done, in `context` (default: a copy of this one)."""
+        if self._phase != _PENDING:
+            self._loop.call_soon(fn, self, context=context)
+        else:
+            self._add_callback(fn, context)
+
+    def _add_callback(self, fn, context):
+        if self._loop is None:
+            raise self._refusal()
+        entry = (fn, native.copy_context() if context is None else context)
+        if self._others is None:
+            self._others = [entry]
+        else:
+            self._others.append(entry)
+
+    def remove_done_callback(self, fn):
+        """Remove every callback that equals `fn`; return how many there were."""
+        before = self._others
+        if before is None:
+            return 0
+        kept = [entry for entry in before if type(entry) is not tuple or entry[0] != fn]
+        removed = len(before) - len(kept)
+        # Order: `!=` above may have run anything, even a resolving of this very future.
+        if removed and self._others is before:
+            self._others = kept or None
+        return removed
+
+    def _add_waiter(self, task):
+        """Let `task`, which awaits this pending future, run when it is done."""
+        if self._others is not None:
+            self._others.append(task)
+        elif self._waiter is None:
+            self._waiter = task
+        else:
+            self._others = [task]
+
+    def _add_edge(self, waiter):
+        """Note for call graphs that `waiter` waits: nearly always there is only one."""
+        known = self._awaited_by
+        if known is None:
+            self._awaited_by = waiter
+        elif type(known) is set:
+            known.add(waiter)
+        elif known is not waiter:
+            self._awaited_by = {known, waiter}
+
+    def _discard_edge(self, waiter):
+        known = self._awaited_by
+        if known is waiter:
+            self._awaited_by = None
+        elif type(known) is set:
+            known.discard(waiter)
+            if not known:
+                self._awaited_by = None
+
+    def __await__(self):
+        # Compiled, `await` does not come here but goes through `await_slots`, which says the same.
+        if self._phase == _PENDING:
+            self._asyncio_future_blocking = True
+            yield self
+            if self._phase == _PENDING:
+                raise RuntimeError("await wasn't used with future")
+        return self._outcome()
+
+    def __iter__(self):
+        return self.__await__()
+
+    def __del__(self):
+        self._report_if_unretrieved()
+
+    def _report_if_unretrieved(self):
+        if self._log_unretrieved:
+            self._log_unretrieved = False
+            reports.never_retrieved(self, self._exception)
+
+    # --- asyncio: what libraries read although it is private --------------------------------------
+
+    @property
+    def _state(self):
+        return _STATE_NAMES[self._phase]
+
+    @property
+    def _callbacks(self):
+        waiting = [] if self._waiter is None else [self._waiter]
+        waiting += self._others or ()
+        return [entry if type(entry) is tuple else (entry._wakeup, entry.get_context()) for entry in waiting]
+
+    @property
+    def _log_traceback(self):
+        return self._log_unretrieved
+
+    @_log_traceback.setter
+    def _log_traceback(self, value):
+        if value:
+            raise ValueError("_log_traceback can only be set to False")
+        self._log_unretrieved = False
+
+    @property
+    def _asyncio_awaited_by(self):
+        if self._awaited_by is None:
+            return None
+        if type(self._awaited_by) is set:
+            return frozenset(self._awaited_by)
+        return frozenset((self._awaited_by,))
+
+
+def new_future(loop):
+    """Make a Future of `loop`; the short road for the engine's own."""
+    future = Future.__new__(Future)
+    future._init(loop)
+    return future
+
+
+def isfuture(obj):
+    """Return True if `obj` is a future, or says that it behaves as one.
+
+    Its class has `_asyncio_future_blocking`, and the object's own is not None.
+    """
+    return hasattr(obj.__class__, "_asyncio_future_blocking") and obj._asyncio_future_blocking is not None
+
+
+def future_add_to_awaited_by(fut, waiter, /):
+    """Record that `waiter` waits for `fut`, for call graphs. Nothing happens unless both are futures."""
+    if isinstance(fut, Future):
+        if isfuture(waiter):
+            _edge(fut, waiter, True)
+    elif _stock_add is not None and isfuture(fut):
+        _stock_add(fut, waiter)
+
+
+def future_discard_from_awaited_by(fut, waiter, /):
+    """Record that `waiter` waits for `fut` no more."""
+    if isinstance(fut, Future):
+        if isfuture(waiter):
+            _edge(fut, waiter, False)
+    elif _stock_discard is not None and isfuture(fut):
+        _stock_discard(fut, waiter)
+
+
+def _edge(fut, waiter, add):
+    if add:
+        fut._add_edge(waiter)
+    else:
+        fut._discard_edge(waiter)
+
+
+_stock_add = getattr(asyncio, "future_add_to_awaited_by", None)
+_stock_discard = getattr(asyncio, "future_discard_from_awaited_by", None)

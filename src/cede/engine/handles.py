@@ -1,0 +1,206 @@
+"""Handle, TimerHandle: a callback that waits for its turn.
+
+Two bases stand here because everything above shares them. `Runnable` is what the ready list holds:
+handles and tasks alike, so that waking a task costs no handle. `Watcher` is what a poller reports
+to: a transport, a listener, or the pair of callbacks that `add_reader` and `add_writer` keep.
+
+Law: a cancelled handle never calls its callback, and drops it at once with its arguments.
+"""
+
+import asyncio
+import threading
+
+from . import native, reports
+
+
+class Runnable:
+    """Anything that the ready list can hold."""
+
+    def _run(self):
+        """Do this turn's work. Only KeyboardInterrupt and SystemExit may leave it."""
+        raise NotImplementedError
+
+
+class Watcher:
+    """Anything that a poller can report to. A subclass in Python overrides `on_ready`."""
+
+    def __init__(self):
+        self._interest = 0  # what the poller is asked, bits of `pollers.base`
+
+    def _on_ready(self, events):
+        """Act on `events`. Only KeyboardInterrupt and SystemExit may leave it."""
+        self.on_ready(events)
+
+    def on_ready(self, events):
+        """Act on `events`; this is what a subclass in Python overrides."""
+        raise NotImplementedError
+
+    def _flush(self):
+        """Send what was written in this turn; called once if the watcher is in the loop's `_flushing`."""
+
+
+def deliver(watcher, events):
+    """Tell `watcher` that `events` came; for pollers written in Python."""
+    watcher._on_ready(events)
+
+
+class Handle(Runnable):
+    """A callback, its arguments and the context they run in; what `call_soon` returns."""
+
+    def __init__(self, callback, args, loop, context=None):
+        self._init(callback, args, loop, context)
+        if loop.get_debug():
+            self._source_traceback = reports.callers_stack()
+
+    def _init(self, callback, args, loop, context):
+        self._callback = callback  # None once cancelled
+        self._args = args  # a tuple, None once cancelled
+        self._loop = loop
+        self._context = native.copy_context() if context is None else context
+        self._cancelled = False
+        self._source_traceback = None  # where it was made; debug mode only
+        self._repr = None  # what it looked like when cancelled; debug mode only
+
+    # asyncio: isinstance(handle, asyncio.Handle) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.Handle
+
+    def _run(self):
+        if self._cancelled:
+            return
+        try:
+            native.call(self._context, self._callback, self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            reports.callback_failed(self, exc)
+
+    def cancel(self):
+        """Cancel the callback. Does nothing if it was cancelled already or has run."""
+        self._cancel()
+
+    def _cancel(self):
+        if not self._cancelled:
+            self._cancelled = True
+            if self._loop.get_debug():
+                self._repr = repr(self)
+            self._callback = None
+            self._args = None
+
+    def cancelled(self):
+        """Return True if the callback was cancelled."""
+        return self._cancelled
+
+    def get_context(self):
+        """Return the `contextvars.Context` in which the callback runs."""
+        return self._context
+
+    def _repr_info(self):
+        return reports.handle_info(self)
+
+    def __repr__(self):
+        if self._repr is not None:
+            return self._repr
+        return f"<{' '.join(self._repr_info())}>"
+
+
+class ThreadSafeHandle(Handle):
+    """What `call_soon_threadsafe` returns: `cancel` from another thread waits for a callback that is running.
+
+    After `cancel()` returned, the callback is not running and will not run (cpython gh-128340).
+    """
+
+    def __init__(self, callback, args, loop, context=None):
+        self._init_threadsafe(callback, args, loop, context)
+
+    def _init_threadsafe(self, callback, args, loop, context):
+        self._init(callback, args, loop, context)
+        self._running_thread = 0  # the thread now in the callback, else 0
+        self._finished = None  # the threading.Event of whoever waits in cancel()
+
+    def _run(self):
+        self._running_thread = threading.get_ident()
+        try:
+            Handle._run(self)
+        finally:
+            # Order: first say "not running", then look for waiters; cancel() does the opposite.
+            self._running_thread = 0
+            if self._finished is not None:
+                self._finished.set()
+
+    def cancel(self):
+        self._cancel()
+        if self._running_thread and self._running_thread != threading.get_ident():
+            if self._finished is None:
+                self._finished = threading.Event()
+            if self._running_thread:
+                self._finished.wait()
+
+
+class TimerHandle(Handle):
+    """A callback that waits for its deadline; what `call_later` and `call_at` return."""
+
+    def __init__(self, when, callback, args, loop, context=None):
+        self._init(callback, args, loop, context)
+        self._init_timer(when)
+        if loop.get_debug():
+            self._source_traceback = reports.callers_stack()
+
+    def _init_timer(self, when):
+        self._deadline = when  # the time of the loop's clock, in seconds, as a C double for comparing
+        self._when = when  # the same number as the caller gave it
+        self._place = -1  # its index in the heap, -1 outside of it
+        self._order = 0  # breaks ties: equal deadlines run in the order they were asked for
+
+    @property
+    def __class__(self):
+        return asyncio.TimerHandle
+
+    @property
+    def _scheduled(self):
+        """True iff the handle waits in a loop's heap."""
+        return self._place >= 0
+
+    def when(self):
+        """Return the deadline: seconds of the loop's clock, a float."""
+        return self._when
+
+    def cancel(self):
+        self._cancel()
+
+    def _cancel(self):
+        if not self._cancelled:
+            if self._place >= 0:
+                self._loop._timer_handle_cancelled(self)
+            Handle._cancel(self)
+
+    def _repr_info(self):
+        info = reports.handle_info(self)
+        info.insert(2 if self._cancelled else 1, f"when={self._when}")
+        return info
+
+    def __hash__(self):
+        return hash(self._when)
+
+    def __eq__(self, other):
+        if not isinstance(other, TimerHandle):
+            return NotImplemented
+        return (
+            self._when == other._when
+            and self._callback == other._callback
+            and self._args == other._args
+            and self._cancelled == other._cancelled
+        )
+
+    def __lt__(self, other):
+        return self._when < other._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __le__(self, other):
+        return self._when < other._when or self == other if isinstance(other, TimerHandle) else NotImplemented
+
+    def __gt__(self, other):
+        return self._when > other._when if isinstance(other, TimerHandle) else NotImplemented
+
+    def __ge__(self, other):
+        return self._when > other._when or self == other if isinstance(other, TimerHandle) else NotImplemented

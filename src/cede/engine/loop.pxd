@@ -1,0 +1,69 @@
+cimport cython
+
+from . cimport native
+from .clock cimport Clock
+from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher
+from .pollers.base cimport Poller
+from .timers cimport TimerHeap
+from .waker cimport Waker
+
+cdef int _EAGER_TURNS, _TURNS_PER_LOOK, _TURNS_PER_CLOCK
+cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT
+
+cdef class Loop:
+    cdef list _ready
+    cdef list _incoming
+    cdef TimerHeap _timers
+    cdef readonly Poller _poller
+    cdef Clock _own_clock
+    cdef readonly Clock _clock
+    cdef double _looked
+    cdef long long _busy_turns
+    cdef list _flushing
+    cdef readonly dict _transports
+    cdef dict _callbacks
+    cdef readonly bint _stopping
+    cdef readonly bint _closed
+    cdef readonly bint _debug
+    cdef bint _own_scheduling
+    cdef bint _direct
+    cdef readonly object _thread_id
+    cdef readonly object _current_handle
+    cdef readonly object _exception_handler
+    cdef object _saved_origin_depth
+    cdef object _saved_hooks
+    cdef public bint _wants_signals
+    cdef object _process
+    cdef public object slow_callback_duration
+    cdef readonly Waker _waker
+
+    cdef void _run_once(self) except *
+    @cython.locals(now=double, late=bint)
+    cdef bint _is_time_to_look(self) except -1
+    @cython.locals(deadline=double, delay=double)
+    cdef double _patience(self) except? -1.0
+    @cython.locals(now=double)
+    cdef void _promote_due_timers(self) except *
+    @cython.locals(incoming=list, count=Py_ssize_t)
+    cdef void _accept_incoming(self) except *
+    @cython.locals(batch=list, entry=Runnable)
+    cdef void _run_ready(self) except *
+    @cython.locals(batch=list, entry=Runnable)
+    cdef void _run_ready_watched(self) except *
+    @cython.locals(began=double, duration=double)
+    cdef void _run_watched(self, Runnable entry) except *
+    @cython.locals(flushing=list, transport=Watcher)
+    cdef void _flush(self) except *
+    @cython.locals(handle=Handle)
+    cdef Handle _call_soon(self, object callback, tuple args, object context)
+    @cython.locals(handle=TimerHandle)
+    cdef TimerHandle _call_at(self, object when, object callback, tuple args, object context)
+    cdef void _check_call(self, object callback, str method) except *
+
+cdef class Callbacks(Watcher):
+    cdef Loop _loop
+    cdef int _fd
+    cdef Handle _reader
+    cdef Handle _writer
+
+    cdef void _on_ready(self, int events) except *

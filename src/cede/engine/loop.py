@@ -1,0 +1,594 @@
+"""Loop: callbacks take turns on one thread.
+
+One turn, `_run_once`, is the whole of it: ask the kernel what is ready, make due timers ready, run
+what is ready. What becomes ready during a turn waits for the next one, so neither a busy callback
+chain nor busy I/O starves the other.
+
+    call_soon                  -> _ready            \
+    a timer's deadline         -> _timers -> _ready  >  run in this order, each once
+    a descriptor               -> _poller -> _ready /   (transports are told directly)
+    another thread, a signal   -> _incoming -> _ready, and the waker's bell
+
+Looking at the kernel costs more than a callback. While callbacks are ready turn after turn, the loop
+therefore looks at each of the first `_EAGER_TURNS`, and then only every `_TURNS_PER_LOOK` turns or
+`_SECONDS_PER_LOOK`, whichever comes first. With nothing ready it sleeps in the poller.
+
+The loop knows no sockets, no futures and no coroutines. Its clock and its poller are objects it is
+given; nothing else reads the time or asks the kernel.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import weakref
+from asyncio import get_running_loop, iscoroutine
+from inspect import iscoroutinefunction
+from math import inf, ulp
+
+from . import native, reports
+from .clock import Clock, ForeignClock
+from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher
+from .pollers.base import READABLE, WRITABLE, Poller
+from .pollers.select import SelectorPoller
+from .running import _get_running_loop, _set_running_loop, release
+from .timers import TimerHeap
+from .waker import Waker
+
+try:
+    from .pollers.epoll import EpollPoller as DefaultPoller
+except ImportError:
+    DefaultPoller = SelectorPoller
+
+logger = logging.getLogger("asyncio")
+
+_EAGER_TURNS = 16
+_TURNS_PER_LOOK = 64
+_TURNS_PER_CLOCK = 8  # in a busy stretch the clock is read this often
+_SECONDS_PER_LOOK = 100e-6
+_LONGEST_WAIT = 24 * 3600.0  # seconds; longer ones overflow some pollers
+
+
+class Loop:
+    """Callbacks, timers and readiness. `EventLoop` adds asyncio's futures, tasks and I/O.
+
+    `clock` has `time()` in seconds (default: the machine's monotonic clock); `poller` is a `Poller`
+    (default: epoll, elsewhere the best selector). The loop owns the poller.
+    """
+
+    def __init__(self, clock=None, poller=None):
+        if poller is not None and not isinstance(poller, Poller):
+            raise TypeError(f"poller must derive from cede.engine.pollers.base.Poller, got {poller!r}")
+        self._ready = []  # Runnables that run in the next turn, in order
+        self._incoming = []  # handles from other threads: they append, the loop takes from the front
+        self._timers = TimerHeap()
+        self._poller = DefaultPoller() if poller is None else poller
+        self._own_clock = _as_clock(clock)  # what time() reads
+        self._clock = self._own_clock  # what timers go by: the same, unless somebody replaced time()
+        self._looked = 0.0  # when the kernel was last asked, by that clock; kept in busy stretches only
+        self._busy_turns = 0  # turns since the loop last had nothing to do
+        self._flushing = []  # transports with output to send before the loop looks again
+        self._transports = {}  # {descriptor: weak reference to the transport that owns it}
+        self._callbacks = {}  # {descriptor: what add_reader and add_writer keep}
+        self._stopping = False
+        self._closed = False
+        self._debug = False
+        # True iff no subclass has a call_soon of its own, so that tasks may use the ready list directly.
+        self._own_scheduling = type(self).call_soon is Loop.call_soon
+        self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed
+        self._thread_id = None  # the thread that runs the loop, else None
+        self._current_handle = None  # what runs now; debug mode only
+        self._exception_handler = None
+        self._saved_origin_depth = None  # what to restore after tracking coroutine origins, else None
+        self._saved_hooks = None  # the thread's async generator hooks, while the loop runs
+        self._wants_signals = False  # True iff signals are to be noticed even when the loop does not run
+        self._process = os.getpid()  # a forked child shares the kernel's side of the poller
+        self.slow_callback_duration = 0.1  # seconds; a longer step is logged in debug mode
+        self._waker = Waker(self._handle_signals)
+        self._poller.add(self._waker.watched_fileno(), self._waker, READABLE)
+        self._follow_time()
+        self.set_debug(_debug_mode())
+
+    # --- The turn ---------------------------------------------------------------------------------
+
+    def _run_once(self):
+        """One turn: look outside, unless it is too early to; then run what was ready by then."""
+        if self._is_time_to_look():
+            self._poller._wait(self._patience())
+            self._promote_due_timers()
+        if self._incoming:
+            self._accept_incoming()
+        if self._debug:
+            self._run_ready_watched()
+        else:
+            self._run_ready()
+        if self._flushing:
+            self._flush()
+
+    def _is_time_to_look(self):
+        if not self._ready:
+            self._busy_turns = 0
+            return True
+        self._busy_turns += 1
+        if self._busy_turns < _EAGER_TURNS:
+            return True
+        if self._busy_turns % _TURNS_PER_CLOCK:
+            return False
+        now = self._clock._now()
+        late = now - self._looked >= _SECONDS_PER_LOOK
+        if late and self._busy_turns > _EAGER_TURNS:
+            self._busy_turns = 0  # these turns take long: look at each of them for a while
+        elif not late and self._busy_turns % _TURNS_PER_LOOK:
+            return False
+        self._looked = now
+        return True
+
+    def _patience(self):
+        """How long the poller may sleep, in seconds: 0 if something is ready, negative for ever."""
+        if self._ready or self._incoming or self._stopping:
+            return 0.0
+        deadline = self._timers._next_deadline()
+        if deadline == inf:
+            return -1.0
+        delay = deadline - self._clock._now()
+        if delay <= 0.0:
+            return 0.0
+        return delay if delay < _LONGEST_WAIT else _LONGEST_WAIT
+
+    def _promote_due_timers(self):
+        """Make ready every timer whose deadline has come."""
+        if self._timers._next_deadline() != inf:
+            now = self._clock._now()
+            # asyncio: a deadline within the clock's resolution counts as come.
+            self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._ready)
+
+    def _accept_incoming(self):
+        """Make ready what other threads asked for."""
+        incoming = self._incoming
+        count = len(incoming)
+        self._ready.extend(incoming[:count])
+        del incoming[:count]
+
+    def _run_ready(self):
+        """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
+        batch = self._ready
+        self._ready = []
+        batch.reverse()
+        try:
+            while batch:
+                entry = batch.pop()
+                entry._run()
+        finally:
+            if batch:  # an interrupt: the rest runs first when the loop goes on
+                batch.reverse()
+                self._ready[:0] = batch
+
+    def _run_ready_watched(self):
+        """`_run_ready` for debug mode: logs what takes long."""
+        batch = self._ready
+        self._ready = []
+        try:
+            while batch:
+                entry = batch.pop(0)
+                self._run_watched(entry)
+        finally:
+            self._current_handle = None
+            self._ready[:0] = batch
+
+    def _run_watched(self, entry):
+        self._current_handle = entry
+        began = self._clock._now()
+        entry._run()
+        duration = self._clock._now() - began
+        if duration >= self.slow_callback_duration:
+            logger.warning("Executing %s took %.3f seconds", reports.slow_step(entry), duration)
+
+    def _flush(self):
+        """Let each transport send what this turn wrote."""
+        flushing = self._flushing
+        self._flushing = []
+        for transport in flushing:
+            transport._flush()
+
+    # --- Running ----------------------------------------------------------------------------------
+
+    def run_forever(self):
+        """Run until `stop` is called. RuntimeError if this or another loop runs in the thread already."""
+        self._check_closed()
+        self._check_running()
+        self._begin_running()
+        try:
+            while True:
+                self._run_once()
+                if self._stopping:
+                    break
+        finally:
+            self._end_running()
+
+    def _begin_running(self):
+        self._follow_time()
+        self._track_origins(self._debug)
+        self._saved_hooks = sys.get_asyncgen_hooks()
+        self._thread_id = threading.get_ident()
+        firstiter, finalizer = self._asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=firstiter, finalizer=finalizer)
+        self._notice_signals(True)
+        native.precise_waits(True)
+        _set_running_loop(self)
+
+    def _end_running(self):
+        self._stopping = False
+        self._thread_id = None
+        _set_running_loop(None)
+        native.precise_waits(False)
+        self._notice_signals(False)
+        self._track_origins(False)
+        if self._saved_hooks is not None:
+            sys.set_asyncgen_hooks(*self._saved_hooks)
+            self._saved_hooks = None
+        if self._flushing:
+            self._flush()
+
+    def _asyncgen_hooks(self):
+        """The (firstiter, finalizer) of async generators while the loop runs."""
+        return (None, None)
+
+    def _notice_signals(self, enable):
+        """Let a signal wake the poller, so that none waits for the next event; main thread only."""
+        if threading.get_ident() != threading.main_thread().ident:
+            return
+        mine = self._waker.fileno()
+        try:
+            if enable:
+                previous = signal.set_wakeup_fd(mine, warn_on_full_buffer=False)
+                if previous not in (-1, mine):
+                    signal.set_wakeup_fd(previous)  # somebody else's: leave it
+            elif not self._wants_signals:
+                previous = signal.set_wakeup_fd(-1)
+                if previous not in (-1, mine):
+                    signal.set_wakeup_fd(previous)
+        except ValueError:
+            pass  # not the main interpreter: it gets no signals
+
+    def _handle_signals(self, data):
+        """Act on the numbers of signals (bytes) that came. The engine knows no handlers."""
+
+    def stop(self):
+        """Let `run_forever` return at the end of this turn, or of its first one if it does not run."""
+        self._stopping = True
+
+    def close(self):
+        """Drop what waits, and give the poller back. RuntimeError while the loop runs."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self._closed:
+            return
+        if self._debug:
+            logger.debug("Close %r", self)
+        self._closed = True
+        self._direct = False
+        if self._process == os.getpid():
+            self._poller.remove(self._waker.watched_fileno())
+        self._waker.close()
+        self._poller.close()
+        self._callbacks.clear()
+        self._timers.clear()
+        self._incoming.clear()
+        self._ready.clear()
+        release(self)
+
+    def is_closed(self):
+        """Return True if the loop was closed."""
+        return self._closed
+
+    def is_running(self):
+        """Return True if the loop runs, in whatever thread."""
+        return self._thread_id is not None
+
+    def _check_closed(self):
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+
+    def _check_running(self):
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        if _get_running_loop() is not None:
+            raise RuntimeError("Cannot run the event loop while another loop is running")
+
+    # --- Time -------------------------------------------------------------------------------------
+
+    def time(self):
+        """Return the time by the loop's clock, in seconds; only differences mean something."""
+        return self._own_clock._now()
+
+    def _follow_time(self):
+        """asyncio: a program may replace `time`, in a subclass or on the loop; timers then go by it."""
+        if type(self).time is not Loop.time or "time" in getattr(self, "__dict__", ()):
+            self._clock = ForeignClock(self)
+        else:
+            self._clock = self._own_clock
+
+    # --- Scheduling -------------------------------------------------------------------------------
+
+    def call_soon(self, callback, *args, context=None):
+        """Call `callback(*args)` in the next turn, after what was asked for before; return a Handle.
+
+        It runs in `context`, by default a copy of the current one. Not thread-safe.
+        """
+        if not self._direct:
+            self._check_call(callback, "call_soon")
+        return self._call_soon(callback, args, context)
+
+    def _call_soon(self, callback, args, context):
+        handle = Handle.__new__(Handle)
+        handle._init(callback, args, self, context)
+        if self._debug:
+            handle._source_traceback = reports.callers_stack()
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback, *args, context=None):
+        """`call_soon` from any thread, or from a signal handler."""
+        self._check_closed()
+        if self._debug:
+            self._check_callback(callback, "call_soon_threadsafe")
+        handle = ThreadSafeHandle.__new__(ThreadSafeHandle)
+        handle._init_threadsafe(callback, args, self, context)
+        if self._debug:
+            handle._source_traceback = reports.callers_stack()
+        if self._thread_id == threading.get_ident():
+            self._ready.append(handle)
+        else:
+            self._incoming.append(handle)
+        self._waker._notify()
+        return handle
+
+    def call_later(self, delay, callback, *args, context=None):
+        """Call `callback(*args)` after `delay` seconds, never earlier; return a TimerHandle."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        if not self._direct:
+            self._check_call(callback, "call_later")
+        return self._call_at(self._clock._now() + delay, callback, args, context)
+
+    def call_at(self, when, callback, *args, context=None):
+        """Call `callback(*args)` at the time `when` of the loop's clock; return a TimerHandle."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        if not self._direct:
+            self._check_call(callback, "call_at")
+        return self._call_at(when, callback, args, context)
+
+    def _call_at(self, when, callback, args, context):
+        handle = TimerHandle.__new__(TimerHandle)
+        handle._init(callback, args, self, context)
+        handle._init_timer(when)
+        if self._debug:
+            handle._source_traceback = reports.callers_stack()
+        self._timers._add(handle)
+        return handle
+
+    def _timer_handle_cancelled(self, handle):
+        self._timers._discard(handle)
+
+    def _check_call(self, callback, method):
+        """What `call_*` refuse: a closed loop, and in debug mode a wrong thread or a wrong callback."""
+        self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, method)
+
+    def _check_thread(self):
+        if self._debug and self._thread_id is not None and self._thread_id != threading.get_ident():
+            raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")
+
+    def _check_callback(self, callback, method):
+        if iscoroutine(callback) or iscoroutinefunction(callback):
+            raise TypeError(f"coroutines cannot be used with {method}()")
+        if not callable(callback):
+            raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+
+    # --- Descriptors ------------------------------------------------------------------------------
+
+    def add_reader(self, fd, callback, *args):
+        """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is readable.
+
+        It takes the place of an earlier reader. RuntimeError if a transport uses the descriptor.
+        """
+        self._add_reader(self._unclaimed(fd), callback, *args)
+
+    def remove_reader(self, fd):
+        """Stop calling the reader of `fd`; return True if there was one."""
+        return self._remove_reader(self._unclaimed(fd))
+
+    def add_writer(self, fd, callback, *args):
+        """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is writable."""
+        self._add_writer(self._unclaimed(fd), callback, *args)
+
+    def remove_writer(self, fd):
+        """Stop calling the writer of `fd`; return True if there was one."""
+        return self._remove_writer(self._unclaimed(fd))
+
+    def _add_reader(self, fd, callback, *args, context=None):
+        handle = self._new_handle(callback, args, context)
+        self._callbacks_of(fd)._set_reader(handle)
+        return handle
+
+    def _add_writer(self, fd, callback, *args, context=None):
+        handle = self._new_handle(callback, args, context)
+        self._callbacks_of(fd)._set_writer(handle)
+        return handle
+
+    def _remove_reader(self, fd):
+        callbacks = self._callbacks.get(fd)
+        return False if callbacks is None or self._closed else callbacks._set_reader(None)
+
+    def _remove_writer(self, fd):
+        callbacks = self._callbacks.get(fd)
+        return False if callbacks is None or self._closed else callbacks._set_writer(None)
+
+    def _new_handle(self, callback, args, context):
+        self._check_closed()
+        handle = Handle(callback, args, self, context)
+        if self._debug:
+            handle._source_traceback = reports.callers_stack()
+        return handle
+
+    def _callbacks_of(self, fd):
+        callbacks = self._callbacks.get(fd)
+        if callbacks is None:
+            callbacks = Callbacks(self, fd)
+        return callbacks
+
+    def _watch(self, fd, watcher, interest):
+        """Ask the poller for `interest` in `fd` on behalf of `watcher`; 0 asks for nothing."""
+        if interest == watcher._interest:
+            return
+        if interest == 0:
+            self._poller.remove(fd)
+        elif watcher._interest == 0:
+            self._poller.add(fd, watcher, interest)
+        else:
+            self._poller.modify(fd, watcher, interest)
+        watcher._interest = interest
+
+    def _unwatch(self, fd, watcher):
+        """Ask for nothing more on behalf of `watcher`."""
+        if not self._closed:
+            self._watch(fd, watcher, 0)
+
+    def _claim(self, fd, transport):
+        """Note that `transport` owns the descriptor, so that nobody else adds callbacks to it."""
+        self._transports[fd] = weakref.ref(transport)
+
+    def _disclaim(self, fd):
+        self._transports.pop(fd, None)
+
+    def _unclaimed(self, fileobj):
+        """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it."""
+        fd = _descriptor(fileobj)
+        reference = self._transports.get(fd)
+        transport = None if reference is None else reference()
+        if transport is not None and not transport.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
+        return fd
+
+    # --- Debug mode -------------------------------------------------------------------------------
+
+    def get_debug(self):
+        """Return True in debug mode."""
+        return self._debug
+
+    def set_debug(self, enabled):
+        """Turn debug mode on or off."""
+        self._debug = bool(enabled)
+        self._direct = self._own_scheduling and not self._debug and not self._closed
+        if self.is_running():
+            self.call_soon_threadsafe(self._track_origins, enabled)
+
+    def _track_origins(self, enabled):
+        """Let coroutines remember where they were made; the interpreter's setting is restored later."""
+        if bool(enabled) == (self._saved_origin_depth is not None):
+            return
+        if enabled:
+            self._saved_origin_depth = sys.get_coroutine_origin_tracking_depth()
+            sys.set_coroutine_origin_tracking_depth(reports.STACK_DEPTH)
+        else:
+            sys.set_coroutine_origin_tracking_depth(self._saved_origin_depth)
+            self._saved_origin_depth = None
+
+    # --- Errors that nobody caught ----------------------------------------------------------------
+
+    def get_exception_handler(self):
+        """Return the handler that was set, or None."""
+        return self._exception_handler
+
+    def set_exception_handler(self, handler):
+        """Have `handler(loop, context)` called for errors nobody caught; None restores the default."""
+        if handler is not None and not callable(handler):
+            raise TypeError(f"A callable object or None is expected, got {handler!r}")
+        self._exception_handler = handler
+
+    def default_exception_handler(self, context):
+        """Log `context["message"]`, the exception and what else the context says."""
+        source = getattr(self._current_handle, "_source_traceback", None)
+        if "source_traceback" not in context and source:
+            context["handle_traceback"] = source
+        exc = context.get("exception")
+        exc_info = False if exc is None else (type(exc), exc, exc.__traceback__)
+        logger.error(reports.error_message(context), exc_info=exc_info)
+
+    def call_exception_handler(self, context):
+        """Report an error that nobody caught.
+
+        `context` is a dict with "message" and, as far as they apply, "exception", "future", "task",
+        "handle", "protocol", "transport", "socket", "source_traceback", "asyncgen".
+        """
+        reports.handle_error(self, self._exception_handler, context)
+
+
+class Callbacks(Watcher):
+    """What `add_reader` and `add_writer` keep of one descriptor."""
+
+    def __init__(self, loop, fd):
+        self._loop = loop
+        self._fd = fd
+        self._reader = None  # Handle, or None
+        self._writer = None
+        self._interest = 0
+
+    def _set_reader(self, handle):
+        """Make `handle` the reader (None: no reader); return True if there was one."""
+        previous = self._reader
+        self._update(handle, self._writer)
+        if previous is not None:
+            previous._cancel()
+        return previous is not None
+
+    def _set_writer(self, handle):
+        previous = self._writer
+        self._update(self._reader, handle)
+        if previous is not None:
+            previous._cancel()
+        return previous is not None
+
+    def _update(self, reader, writer):
+        interest = (READABLE if reader is not None else 0) | (WRITABLE if writer is not None else 0)
+        # Order: the poller may refuse the descriptor; then nothing has changed.
+        self._loop._watch(self._fd, self, interest)
+        self._reader = reader
+        self._writer = writer
+        if interest:
+            self._loop._callbacks[self._fd] = self
+        else:
+            self._loop._callbacks.pop(self._fd, None)
+
+    def _on_ready(self, events):
+        if events & READABLE and self._reader is not None:
+            self._loop._ready.append(self._reader)
+        if events & WRITABLE and self._writer is not None:
+            self._loop._ready.append(self._writer)
+
+
+def _as_clock(clock):
+    if clock is None:
+        return Clock()
+    return clock if type(clock) is Clock else ForeignClock(clock)
+
+
+def _debug_mode():
+    return sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG")))
+
+
+def _descriptor(fileobj):
+    """The descriptor of an int or of an object with `fileno()`. ValueError for anything else."""
+    fd = fileobj
+    if not isinstance(fd, int):
+        try:
+            fd = int(fileobj.fileno())
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd

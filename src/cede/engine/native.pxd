@@ -1,0 +1,202 @@
+# The twin of native.py: the same names and arguments, inlined C bodies.
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <time.h>
+    #include <math.h>
+    #include <sys/epoll.h>
+    #include <sys/prctl.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+
+    /* The answer of a step; see native.py. A new reference, or NULL with an error set (no memory). */
+    static CYTHON_INLINE PyObject *cede_answer(PySendResult outcome, PyObject *value) {
+        PyObject *pair, *kind;
+        if (outcome == PYGEN_NEXT) return value;
+        if (outcome == PYGEN_RETURN) {
+            kind = PyExc_StopIteration;
+        } else {
+            PyObject *type, *tb;
+            kind = PyExc_BaseException;
+            PyErr_Fetch(&type, &value, &tb);
+            PyErr_NormalizeException(&type, &value, &tb);
+            if (tb) PyException_SetTraceback(value, tb);
+            Py_XDECREF(type);
+            Py_XDECREF(tb);
+        }
+        pair = PyTuple_Pack(2, kind, value);
+        Py_DECREF(value);
+        return pair;
+    }
+
+    static CYTHON_INLINE PyObject *cede_send(PyObject *coro) {
+        PyObject *value = NULL;
+        PySendResult outcome = PyIter_Send(coro, Py_None, &value);
+        return cede_answer(outcome, value);
+    }
+
+    static CYTHON_INLINE PyObject *cede_resume(PyObject *context, PyObject *coro) {
+        PyObject *value = NULL;
+        PySendResult outcome;
+        if (PyContext_Enter(context) < 0) return cede_answer(PYGEN_ERROR, NULL);
+        outcome = PyIter_Send(coro, Py_None, &value);
+        PyContext_Exit(context);
+        return cede_answer(outcome, value);
+    }
+
+    static PyObject *cede_throw(PyObject *context, PyObject *coro, PyObject *exc) {
+        PyObject *value;
+        PySendResult outcome;
+        if (PyContext_Enter(context) < 0) return cede_answer(PYGEN_ERROR, NULL);
+        value = PyObject_CallMethod(coro, "throw", "O", exc);
+        PyContext_Exit(context);
+        if (value) {
+            outcome = PYGEN_NEXT;
+        } else if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            PyObject *type, *stop, *tb;
+            PyErr_Fetch(&type, &stop, &tb);
+            PyErr_NormalizeException(&type, &stop, &tb);
+            value = Py_NewRef(((PyStopIterationObject *)stop)->value);
+            Py_XDECREF(type); Py_XDECREF(stop); Py_XDECREF(tb);
+            outcome = PYGEN_RETURN;
+        } else {
+            outcome = PYGEN_ERROR;
+        }
+        return cede_answer(outcome, value);
+    }
+
+    static CYTHON_INLINE PyObject *cede_call(PyObject *context, PyObject *callback, PyObject *args) {
+        PyObject *result;
+        if (PyContext_Enter(context) < 0) return NULL;
+        result = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL);
+        if (PyContext_Exit(context) < 0) Py_CLEAR(result);
+        return result;
+    }
+
+    static CYTHON_INLINE PyObject *cede_call_one(PyObject *context, PyObject *callback, PyObject *arg) {
+        PyObject *result;
+        if (PyContext_Enter(context) < 0) return NULL;
+        result = PyObject_CallOneArg(callback, arg);
+        if (PyContext_Exit(context) < 0) Py_CLEAR(result);
+        return result;
+    }
+
+    static CYTHON_INLINE double cede_monotonic(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    }
+
+    #ifndef __NR_epoll_pwait2
+    #define __NR_epoll_pwait2 441
+    #endif
+    static int cede_has_pwait2 = 1;
+    #define CEDE_MAX_EVENTS 256
+
+    static int cede_epoll_wait_raw(int fd, struct epoll_event *events, double timeout) {
+        if (timeout == 0.0) return epoll_wait(fd, events, CEDE_MAX_EVENTS, 0);
+        if (timeout > 0.0 && cede_has_pwait2) {
+            struct timespec limit;
+            int count;
+            double whole = floor(timeout);
+            /* Rounded up: a timer is never early. */
+            limit.tv_sec = (time_t)whole;
+            limit.tv_nsec = (long)ceil((timeout - whole) * 1e9);
+            if (limit.tv_nsec >= 1000000000L) { limit.tv_sec += 1; limit.tv_nsec = 0; }
+            count = (int)syscall(__NR_epoll_pwait2, fd, events, CEDE_MAX_EVENTS, &limit, NULL, 0);
+            if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+            cede_has_pwait2 = 0;
+        }
+        return epoll_wait(fd, events, CEDE_MAX_EVENTS, timeout < 0.0 ? -1 : (int)ceil(timeout * 1e3));
+    }
+
+    /* Number of events, 0 after an interruption whose signal handlers raised nothing, -1 with an error set. */
+    static int cede_epoll_wait(int fd, PyObject *buffer, double timeout) {
+        struct epoll_event *events = (struct epoll_event *)PyByteArray_AS_STRING(buffer);
+        int count, error;
+        if (timeout == 0.0) {
+            count = cede_epoll_wait_raw(fd, events, timeout);
+            error = errno;
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            count = cede_epoll_wait_raw(fd, events, timeout);
+            error = errno;
+            Py_END_ALLOW_THREADS
+        }
+        if (PyErr_CheckSignals() < 0) return -1;
+        if (count < 0) {
+            if (error == EINTR) return 0;
+            errno = error;
+            PyErr_SetFromErrno(PyExc_OSError);
+        }
+        return count;
+    }
+    #define cede_event_at(buffer, i) (((struct epoll_event *)PyByteArray_AS_STRING(buffer))[i])
+    #define cede_event_fd(buffer, i) (cede_event_at(buffer, i).data.fd)
+    #define cede_event_bits(buffer, i) (cede_event_at(buffer, i).events)
+    #define cede_event_buffer() PyByteArray_FromStringAndSize(NULL, CEDE_MAX_EVENTS * sizeof(struct epoll_event))
+
+    static unsigned long cede_saved_slack = 50000;
+    static void cede_precise_waits(int enable) {
+        if (enable) {
+            int slack = prctl(PR_GET_TIMERSLACK);
+            if (slack > 1) cede_saved_slack = (unsigned long)slack;
+            prctl(PR_SET_TIMERSLACK, 1UL);
+        } else {
+            prctl(PR_SET_TIMERSLACK, cede_saved_slack);
+        }
+    }
+    """
+    object cede_send(object coro)
+    object cede_resume(object context, object coro)
+    object cede_throw(object context, object coro, object exc)
+    object cede_call(object context, object callback, object args)
+    object cede_call_one(object context, object callback, object arg)
+    object PyContext_CopyCurrent()
+    double cede_monotonic() nogil
+    int cede_epoll_wait(int fd, object buffer, double timeout) except -1
+    int cede_event_fd(object buffer, int i)
+    uint32_t cede_event_bits(object buffer, int i)
+    object cede_event_buffer()
+    void cede_precise_waits(int enable)
+
+
+cdef inline object send(object coro):
+    return cede_send(coro)
+
+cdef inline object resume(object context, object coro):
+    return cede_resume(context, coro)
+
+cdef inline object throw(object context, object coro, object exc):
+    return cede_throw(context, coro, exc)
+
+cdef inline object call(object context, object callback, object args):
+    return cede_call(context, callback, args)
+
+cdef inline object call_one(object context, object callback, object arg):
+    return cede_call_one(context, callback, arg)
+
+cdef inline object copy_context():
+    return PyContext_CopyCurrent()
+
+cdef inline double monotonic():
+    return cede_monotonic()
+
+cdef inline object event_buffer():
+    return cede_event_buffer()
+
+cdef inline int precise_waits(bint enable) except -1:
+    cede_precise_waits(enable)
+    return 0
+
+cdef inline int epoll_wait(object epoll, int fd, object buffer, double timeout) except -1:
+    return cede_epoll_wait(fd, buffer, timeout)
+
+cdef inline int event_fd(object buffer, int index) except -1:
+    return cede_event_fd(buffer, index)
+
+cdef inline uint32_t event_bits(object buffer, int index) noexcept:
+    return cede_event_bits(buffer, index)

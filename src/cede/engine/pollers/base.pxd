@@ -1,0 +1,2 @@
+cdef class Poller:
+    cdef void _wait(self, double timeout) except *

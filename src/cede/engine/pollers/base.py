@@ -1,0 +1,42 @@
+"""Poller: what every poller can do, and the words it shares with what it reports to.
+
+`interest` is what is asked about a descriptor, `ready` is what came; both are made of READABLE and
+WRITABLE. An error or a hang-up makes a descriptor ready for whatever was asked: the next read or
+write then says what happened.
+
+Law: a poller calls `watcher._on_ready(events)` directly, in the order in which the kernel
+answered, and never for a descriptor that was removed since the wait began.
+"""
+
+READABLE = 1
+WRITABLE = 4
+
+
+class Poller:
+    """Ask the kernel. A poller of your own derives from this class and overrides all five methods.
+
+    `wait` hands each watcher what came through `handles.deliver(watcher, events)`.
+    """
+
+    def add(self, fd, watcher, interest):
+        """Watch the descriptor `fd` for `interest`; `watcher` is told. OSError as the system says."""
+        raise NotImplementedError
+
+    def modify(self, fd, watcher, interest):
+        """Change what is asked about `fd`, and who is told."""
+        raise NotImplementedError
+
+    def remove(self, fd):
+        """Stop watching `fd`. A descriptor that is closed already is no error."""
+        raise NotImplementedError
+
+    def wait(self, timeout):
+        """Wait at most `timeout` seconds (negative: for ever; 0: only look) and tell the watchers."""
+        raise NotImplementedError
+
+    def close(self):
+        """Give everything back. A closed poller is not used again."""
+        raise NotImplementedError
+
+    def _wait(self, timeout):
+        self.wait(timeout)

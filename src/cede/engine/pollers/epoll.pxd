@@ -1,0 +1,18 @@
+cimport cython
+
+from .. cimport native
+from ..handles cimport Watcher
+from .base cimport Poller
+
+cdef int _IN, _OUT
+
+cdef class EpollPoller(Poller):
+    cdef object _epoll
+    cdef int _fd
+    cdef list _watchers
+    cdef object _buffer
+
+    cdef void _remember(self, Py_ssize_t fd, Watcher watcher, int interest) except *
+
+    @cython.locals(count=int, index=int, watcher=Watcher, bits=int, events=int)
+    cdef void _wait(self, double timeout) except *

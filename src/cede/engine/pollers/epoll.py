@@ -1,0 +1,85 @@
+"""EpollPoller: readiness from Linux's epoll, level-triggered.
+
+Some facts about epoll that shape this file. Interest belongs to the open file, not to the
+descriptor: closing the last descriptor of a file removes it silently, but a duplicate (a child's,
+after fork) keeps it alive. So the owner of a descriptor removes it *before* closing it, and
+`remove` forgives a descriptor that somebody closed behind our back. A descriptor's number is used
+again at once: an event that was fetched for the old one may be delivered to the new one's watcher,
+which then reads, finds nothing and goes on; `add` forgives a number the kernel still or no longer
+knows. And epoll_wait counts in milliseconds: the twin in `native` waits more precisely.
+"""
+
+import errno
+import select
+
+from .. import native
+from .base import READABLE, WRITABLE, Poller
+
+_IN = 1  # EPOLLIN
+_OUT = 4  # EPOLLOUT
+
+
+class EpollPoller(Poller):
+    """The poller of a loop on Linux."""
+
+    def __init__(self):
+        self._epoll = select.epoll()
+        self._fd = self._epoll.fileno()
+        self._watchers = []  # the watcher of each descriptor, by its number; None where none is
+        self._buffer = native.event_buffer()
+
+    def add(self, fd, watcher, interest):
+        try:
+            self._epoll.register(fd, interest)
+        except FileExistsError:
+            self._epoll.modify(fd, interest)
+        self._remember(fd, watcher, interest)
+
+    def modify(self, fd, watcher, interest):
+        try:
+            self._epoll.modify(fd, interest)
+        except FileNotFoundError:
+            # The descriptor was closed behind our back, and its number is in use again.
+            self._epoll.register(fd, interest)
+        self._remember(fd, watcher, interest)
+
+    def _remember(self, fd, watcher, interest):
+        watchers = self._watchers
+        if fd >= len(watchers):
+            watchers.extend([None] * (fd + 16 - len(watchers)))
+        watchers[fd] = watcher
+        watcher._interest = interest
+
+    def remove(self, fd):
+        if fd < len(self._watchers):
+            self._watchers[fd] = None
+        try:
+            self._epoll.unregister(fd)
+        except OSError as exc:
+            if exc.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM):
+                raise
+        except ValueError:
+            pass  # the poller is closed
+
+    def wait(self, timeout):
+        self._wait(timeout)
+
+    def _wait(self, timeout):
+        count = native.epoll_wait(self._epoll, self._fd, self._buffer, timeout)
+        for index in range(count):
+            watcher = self._watchers[native.event_fd(self._buffer, index)]
+            if watcher is None:
+                continue  # removed by an earlier watcher of this wait
+            bits = native.event_bits(self._buffer, index)
+            events = 0
+            if bits & ~_OUT:
+                events = READABLE
+            if bits & ~_IN:
+                events |= WRITABLE
+            events &= watcher._interest
+            if events:
+                watcher._on_ready(events)
+
+    def close(self):
+        self._epoll.close()
+        self._watchers.clear()

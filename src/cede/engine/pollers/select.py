@@ -1,0 +1,54 @@
+"""SelectorPoller: readiness from any `selectors` selector; the portable one.
+
+It serves where there is no epoll, and it takes the selector that a program gives its loop
+(`EventLoop(selector)`), so that asyncio programs with a selector of their own run unchanged.
+"""
+
+import selectors
+
+from ..handles import deliver
+from .base import READABLE, WRITABLE, Poller
+
+
+def _to_selector(interest):
+    return (selectors.EVENT_READ if interest & READABLE else 0) | (selectors.EVENT_WRITE if interest & WRITABLE else 0)
+
+
+def _from_selector(mask):
+    return (READABLE if mask & selectors.EVENT_READ else 0) | (WRITABLE if mask & selectors.EVENT_WRITE else 0)
+
+
+class SelectorPoller(Poller):
+    """The poller around a selector; it owns the selector."""
+
+    def __init__(self, selector=None):
+        self.selector = selectors.DefaultSelector() if selector is None else selector
+
+    def add(self, fd, watcher, interest):
+        try:
+            self.selector.register(fd, _to_selector(interest), watcher)
+        except KeyError:
+            self.selector.modify(fd, _to_selector(interest), watcher)
+
+    def modify(self, fd, watcher, interest):
+        try:
+            self.selector.modify(fd, _to_selector(interest), watcher)
+        except KeyError:
+            self.selector.register(fd, _to_selector(interest), watcher)
+
+    def remove(self, fd):
+        try:
+            self.selector.unregister(fd)
+        except (KeyError, ValueError, RuntimeError):
+            pass  # it was not watched, or the selector is closed
+
+    def wait(self, timeout):
+        ready = self.selector.select(None if timeout < 0 else timeout)
+        registered = self.selector.get_map()
+        for key, mask in ready:
+            current = registered.get(key.fd)
+            if current is not None and current.data is key.data:
+                deliver(key.data, _from_selector(mask & key.events))
+
+    def close(self):
+        self.selector.close()

@@ -1,0 +1,402 @@
+"""Task: drives a coroutine to its end, one step a turn.
+
+    state      when                                   what then holds
+    SCHEDULED  made, or what it awaited is done       it stands in the ready list, once
+    RUNNING    its coroutine is on the stack          it is the thread's current task
+    WAITING    its coroutine awaits a future          `_fut_waiter` is that future, which knows the task
+    DONE       its coroutine ended                    the future's own state is FINISHED or CANCELLED
+
+    SCHEDULED -> RUNNING -> SCHEDULED | WAITING | DONE;   WAITING -> SCHEDULED (the future woke it)
+
+Cancelling goes to the future that is awaited, which then wakes the task. A cancellation that cannot
+go there, because the task is SCHEDULED or RUNNING, is kept in `_must_cancel` for the next step.
+
+A task on another library's loop (`_engine` is None) is stepped by that loop's `call_soon`.
+
+Law: a task is in the set of live tasks from creation until it is DONE, so nothing collects it
+half-way; and between two steps it is in at most one place: the ready list, or one future's waiters.
+"""
+
+import asyncio
+import inspect
+import itertools
+from asyncio import CancelledError, coroutines
+from contextvars import Context
+from types import CoroutineType
+
+from . import await_slots, native, reports, running
+from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by
+
+_PENDING = 0
+_FINISHED = 1
+
+_SCHEDULED = 0
+_RUNNING = 1
+_WAITING = 2
+_DONE = 3
+
+_next_number = itertools.count(1).__next__
+_current_tasks = running.current_tasks
+_swap_current_task = running.swap_current_task
+_live = running.live
+
+
+class Task(Future):
+    """A coroutine that runs on a loop, and the future of what it returns.
+
+    `name` is any object's str (default: Task-1, Task-2, ...); `context` is the `contextvars.Context`
+    it runs in (default: a copy of the current one); `eager_start` runs the first step at once if the
+    loop is running. TypeError if `coro` is no coroutine or `context` no context.
+    """
+
+    def __init__(self, coro, *, loop=None, name=None, context=None, eager_start=False):
+        if getattr(self, "_loop", None) is not None:
+            raise RuntimeError(f"{type(self).__name__} object is already initialized")
+        self._init(asyncio.get_event_loop() if loop is None else loop)
+        self._init_task(coro, name, context, eager_start)
+
+    def _init_task(self, coro, name, context, eager_start):
+        self._stage = _SCHEDULED
+        self._must_cancel = False
+        self._log_destroy_pending = False  # True iff dying before the end is to be reported
+        self._num_cancels_requested = 0
+        self._fut_waiter = None  # what it awaits; stays, though done, until the next step begins
+        self._coro = coro
+        self._context = None
+        self._name = None  # a str; an int stands for Task-<int>, and is made into words when asked for
+        if type(coro) is not CoroutineType and not coroutines.iscoroutine(coro):
+            raise TypeError(f"a coroutine was expected, got {coro!r}")
+        if context is None:
+            self._context = native.copy_context()
+        elif isinstance(context, Context):
+            self._context = context
+        else:
+            raise TypeError(f"a contextvars.Context was expected, got {type(context).__name__}")
+        self._name = _next_number() if name is None else str(name)
+        if eager_start and self._loop.is_running():
+            self._start_eagerly(context)
+        else:
+            self._schedule()
+            _live.add(self)
+        self._log_destroy_pending = True
+
+    # asyncio: isinstance(task, asyncio.Task) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.Task
+
+    def __repr__(self):
+        return reports.task_repr(self)
+
+    # --- A step -----------------------------------------------------------------------------------
+
+    def _schedule(self):
+        self._stage = _SCHEDULED
+        self._ready(self)
+
+    def _run(self):
+        """Take one step: run the coroutine until it awaits something that is not there, or ends."""
+        if self._stage == _RUNNING or self._stage == _DONE:
+            return
+        error = None
+        if self._fut_waiter is not None or self._must_cancel or self._exception is not None:
+            error = self._step_error()
+        self._enter()
+        self._stage = _RUNNING
+        if error is None:
+            answer = native.resume(self._context, self._coro)
+        else:
+            answer = native.throw(self._context, self._coro, error)
+        self._leave()
+        self._act_on(answer)
+
+    def _step_error(self):
+        """The exception to throw into the coroutine, or None."""
+        error = None
+        waited = self._fut_waiter
+        if waited is not None:
+            self._fut_waiter = None
+            if type(waited) is Future or type(waited) is Task:
+                error = self._outcome_of(waited)
+            else:
+                error = self._outcome_of_foreign(waited)
+        elif self._exception is not None:
+            error = self._exception
+            self._exception = None
+        if self._must_cancel:
+            self._must_cancel = False
+            if not isinstance(error, CancelledError):
+                error = self._make_cancelled_error()
+        return error
+
+    def _outcome_of(self, waited):
+        """The exception of the future that was awaited, or None: its result the coroutine takes itself."""
+        if waited._awaited_by is self:
+            waited._awaited_by = None
+        elif waited._awaited_by is not None:
+            waited._discard_edge(self)
+        if waited._phase == _FINISHED and waited._exception is None:
+            return None
+        return waited._take_error()
+
+    def _outcome_of_foreign(self, waited):
+        future_discard_from_awaited_by(waited, self)
+        try:
+            waited.result()
+        except BaseException as exc:
+            return exc
+        return None
+
+    def _act_on(self, answer):
+        """Go on from a step's answer; `native` says what it can be."""
+        if answer is None:
+            self._schedule()  # a bare yield: wait for the next turn
+        elif type(answer) is Future or type(answer) is Task:
+            self._suspend_on(answer)
+        elif type(answer) is tuple and len(answer) == 2 and answer[0] is StopIteration:
+            self._finish(answer[1])
+        elif type(answer) is tuple and len(answer) == 2 and answer[0] is BaseException:
+            self._die(answer[1])
+        else:
+            self._suspend_on_foreign(answer)
+
+    def _suspend_on(self, awaited):
+        """Wait for a future of ours."""
+        if awaited is self:
+            self._throw_later(RuntimeError(f"Task cannot await on itself: {self!r}"))
+        elif awaited._loop is not self._loop:
+            self._throw_later(_wrong_loop(self, awaited))
+        elif not awaited._asyncio_future_blocking:
+            self._throw_later(_plain_yield(self, awaited))
+        else:
+            awaited._asyncio_future_blocking = False
+            if awaited._awaited_by is None:
+                awaited._awaited_by = self
+            else:
+                awaited._add_edge(self)
+            self._stage = _WAITING
+            self._fut_waiter = awaited
+            if awaited._phase != _PENDING:
+                self._schedule()
+            else:
+                awaited._add_waiter(self)
+            if self._must_cancel:
+                self._pass_on_cancel()
+
+    def _suspend_on_foreign(self, awaited):
+        """Wait for a future of another library or of a subclass; anything else is an error thrown back."""
+        blocking = getattr(awaited, "_asyncio_future_blocking", None)
+        if blocking is None:
+            self._throw_later(_bad_yield(self, awaited))
+        elif _loop_of(awaited) is not self._loop:
+            self._throw_later(_wrong_loop(self, awaited))
+        elif not blocking:
+            self._throw_later(_plain_yield(self, awaited))
+        elif awaited is self:
+            self._throw_later(RuntimeError(f"Task cannot await on itself: {self!r}"))
+        else:
+            future_add_to_awaited_by(awaited, self)
+            awaited._asyncio_future_blocking = False
+            # The step enters the task's context itself, so the callback gets another one: a copy.
+            awaited.add_done_callback(self._wakeup, context=native.copy_context())
+            self._stage = _WAITING
+            self._fut_waiter = awaited
+            if self._must_cancel:
+                self._pass_on_cancel()
+
+    def _pass_on_cancel(self):
+        """Cancel what is now awaited: the cancellation came while the task was running."""
+        if self._fut_waiter.cancel(msg=self._cancel_message):
+            self._must_cancel = False
+
+    def _throw_later(self, error):
+        """Throw `error` into the coroutine at the next turn."""
+        self._exception = error
+        self._schedule()
+
+    def _wakeup(self, future):
+        """What a future calls that is not ours: take the step at once, as asyncio does."""
+        if self._stage == _WAITING and self._fut_waiter is future:
+            self._run()
+
+    def _step_by_callback(self):
+        """What a loop calls that is not ours."""
+        if self._stage == _SCHEDULED:
+            self._run()
+
+    def _start_eagerly(self, given_context):
+        """Take the first step now, inside whatever task is running."""
+        if given_context is not None:
+            given_context.run(_nothing)  # RuntimeError now if it is entered already
+        _live.add(self)
+        previous = _swap_current_task(self._loop, self)
+        self._stage = _RUNNING
+        answer = native.resume(self._context, self._coro)
+        _swap_current_task(self._loop, previous)
+        self._act_on(answer)
+        if self._stage == _DONE:
+            self._coro = None
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def _finish(self, result):
+        self._stage = _DONE
+        _live.discard(self)
+        if self._must_cancel:
+            # Cancelled during its last step: too late for the coroutine, in time for whoever awaits it.
+            self._must_cancel = False
+            Future._cancel(self, self._cancel_message)
+        else:
+            Future._resolve(self, result)
+
+    def _die(self, exc):
+        self._stage = _DONE
+        _live.discard(self)
+        if isinstance(exc, CancelledError):
+            self._cancelled_exc = exc  # raised again by whoever asks for the result
+            Future._cancel(self, None)
+            return
+        Future._fail(self, exc)
+        if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+            raise exc
+
+    def __del__(self):
+        if self._phase == _PENDING and self._log_destroy_pending:
+            reports.destroyed_pending(self)
+        self._report_if_unretrieved()
+
+    # --- The current task -------------------------------------------------------------------------
+
+    def _enter(self):
+        if _current_tasks is None:
+            _swap_current_task(self._loop, self)
+        else:
+            _current_tasks[self._loop] = self
+
+    def _leave(self):
+        if _current_tasks is None:
+            _swap_current_task(self._loop, None)
+        else:
+            del _current_tasks[self._loop]
+
+    # --- Cancelling -------------------------------------------------------------------------------
+
+    def cancel(self, msg=None):
+        """Ask the task to stop: CancelledError is raised in its coroutine, at its next step.
+
+        The coroutine may clean up, or catch it and go on. Returns False if the task is done. Each
+        call counts in `cancelling()`. `msg` is the argument of the CancelledError.
+        """
+        return self._cancel(msg)
+
+    def _cancel(self, msg):
+        # A loop, not a recursion: a hundred thousand tasks may await one another in a chain, and
+        # only the last of them awaits what can be cancelled.
+        task = self
+        while True:
+            task._log_unretrieved = False
+            if task._phase != _PENDING:
+                return False
+            task._num_cancels_requested += 1
+            waited = task._fut_waiter
+            if type(waited) is not Task or waited.done():
+                break
+            task = waited
+        if type(waited) is Future:
+            future = waited
+            if future._cancel(msg):
+                return True
+        elif waited is not None and waited.cancel(msg=msg):
+            return True
+        task._must_cancel = True
+        task._cancel_message = msg
+        return True
+
+    def cancelling(self):
+        """Return how many cancellations were asked for, less those taken back by `uncancel`."""
+        return self._num_cancels_requested
+
+    def uncancel(self):
+        """Take one cancellation back, as whoever asked for it should; return how many are left."""
+        if self._num_cancels_requested > 0:
+            self._num_cancels_requested -= 1
+            if self._num_cancels_requested == 0:
+                self._must_cancel = False
+        return self._num_cancels_requested
+
+    # --- What it is -------------------------------------------------------------------------------
+
+    def get_coro(self):
+        """Return the coroutine; None if it ended in its eager first step."""
+        return self._coro
+
+    def get_context(self):
+        """Return the `contextvars.Context` the coroutine runs in."""
+        return self._context
+
+    def get_name(self):
+        """Return the name, a str."""
+        if type(self._name) is int:
+            self._name = f"Task-{self._name}"
+        return self._name
+
+    def set_name(self, value, /):
+        """Name the task `str(value)`."""
+        self._name = str(value)
+
+    def set_result(self, result, /):
+        """Refuse: a task's result is what its coroutine returns."""
+        raise RuntimeError("Task does not support set_result operation")
+
+    def set_exception(self, exception, /):
+        """Refuse: a task's exception is what its coroutine raises."""
+        raise RuntimeError("Task does not support set_exception operation")
+
+    def get_stack(self, *, limit=None):
+        """Return the frames where the coroutine is suspended, or those of the traceback it ended with.
+
+        Outermost first, at most `limit`; empty if it returned or was cancelled. Of a suspended
+        coroutine only one frame can be told.
+        """
+        return reports.task_stack(self, limit)
+
+    def print_stack(self, *, limit=None, file=None):
+        """Print `get_stack(limit=limit)` as a traceback to `file` (default: standard error)."""
+        reports.print_task_stack(self, limit, file)
+
+
+def new_task(loop, coro):
+    """Make a Task of `loop` with nothing special about it; the short road for `create_task`."""
+    task = Task.__new__(Task)
+    task._init(loop)
+    task._init_task(coro, None, None, False)
+    return task
+
+
+def _nothing():
+    pass
+
+
+def _loop_of(future):
+    get_loop = getattr(future, "get_loop", None)
+    return future._loop if get_loop is None else get_loop()
+
+
+def _wrong_loop(task, awaited):
+    return RuntimeError(f"Task {task!r} got Future {awaited!r} attached to a different loop")
+
+
+def _plain_yield(task, awaited):
+    return RuntimeError(f"yield was used instead of yield from in task {task!r} with {awaited!r}")
+
+
+def _bad_yield(task, answer):
+    if inspect.isgenerator(answer):
+        return RuntimeError(
+            f"yield was used instead of yield from for generator in task {task!r} with {answer!r}"
+        )
+    return RuntimeError(f"Task got bad yield: {answer!r}")
+
+
+await_slots.install(Future)
+await_slots.install(Task)

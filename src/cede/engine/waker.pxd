@@ -1,0 +1,10 @@
+from .handles cimport Watcher
+
+cdef class Waker(Watcher):
+    cdef readonly object _reader
+    cdef readonly object _writer
+    cdef object _on_signals
+    cdef bint _notified
+
+    cdef void _notify(self) except *
+    cdef void _on_ready(self, int events) except *

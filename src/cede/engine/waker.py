@@ -1,0 +1,68 @@
+"""Waker: what wakes a sleeping poller from another thread or from a signal.
+
+A socket pair: whoever wants the loop's attention writes a byte into one end, and the poller
+watches the other. A zero byte means "look at the callbacks from other threads"; any other byte is
+the number of a signal, written by the interpreter itself (`signal.set_wakeup_fd`).
+
+Law: `notify` may be called from any thread and from a signal handler; the rest belongs to the
+loop's thread. Many notifications before one drain cost one write.
+"""
+
+import socket
+
+from .handles import Watcher
+
+
+class Waker(Watcher):
+    """The loop's bell."""
+
+    def __init__(self, on_signals):
+        self._interest = 0
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._on_signals = on_signals  # called with the bytes that are not zero, if there are any
+        self._notified = False  # True iff a zero byte is on its way
+
+    def fileno(self):
+        """The descriptor for `signal.set_wakeup_fd`."""
+        return self._writer.fileno()
+
+    def watched_fileno(self):
+        """The descriptor that the poller watches."""
+        return self._reader.fileno()
+
+    def notify(self):
+        """Wake the poller."""
+        self._notify()
+
+    def _notify(self):
+        if self._notified:
+            return
+        self._notified = True
+        try:
+            self._writer.send(b"\0")
+        except OSError:
+            # Full: then it is awake already. Closed: then nobody is left to be woken.
+            pass
+
+    def drain(self):
+        """Take in what was written, and hand the signals on."""
+        # Order: first forget the notification, then read, then (the loop does it) look at what
+        # came from other threads. A notify in between writes once more, which only wakes in vain.
+        self._notified = False
+        try:
+            data = self._reader.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        numbers = data.replace(b"\0", b"")
+        if numbers:
+            self._on_signals(numbers)
+
+    def _on_ready(self, events):
+        self.drain()
+
+    def close(self):
+        """Close both ends."""
+        self._reader.close()
+        self._writer.close()
