@@ -9,7 +9,9 @@ PYTHON ?= python3
 ARGS ?=
 
 test_venv = scripts/venv.sh $(PYTHON) test requirements/test.txt
-bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt requirements/bench.txt
+demo_venv = scripts/venv.sh $(PYTHON) demo requirements/demo.txt
+bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
+in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
 .PHONY: help build debug test test-compiled test-pure demo bench lint format docs dist clean
@@ -18,10 +20,10 @@ help:
 	@sed -n 's/^#     //p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
 
 build: ## compile the engine in place for $(PYTHON)
-	@python=$$($(test_venv)) && CEDE_EXT=require $$python setup.py --quiet build_ext --inplace
+	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place)
 
 debug: ## the same with -O0 -g, bounds checks, line tracing and annotated HTML under build/
-	@python=$$($(test_venv)) && CEDE_EXT=require CEDE_DEBUG=1 $$python setup.py --quiet build_ext --inplace
+	@python=$$($(test_venv)) && CEDE_EXT=require CEDE_DEBUG=1 $$python $(in_place)
 
 test: ## the whole suite, compiled, then as plain Python
 	@scripts/suite.sh $(PYTHON) compiled pure -- $(ARGS)
@@ -33,10 +35,11 @@ test-pure: ## the suite as plain Python; needs no compiler
 	@scripts/suite.sh $(PYTHON) pure -- $(ARGS)
 
 demo: ## examples/demo.py on cede, asyncio and uvloop side by side
-	@python=$$($(bench_venv)) && CEDE_EXT=require $$python setup.py --quiet build_ext --inplace && $$python examples/demo.py $(ARGS)
+	@python=$$($(demo_venv)) && CEDE_EXT=require $$python $(in_place) && $$python examples/demo.py $(ARGS)
 
 bench: ## the benchmarks; they write docs/performance.md
-	@python=$$($(bench_venv)) && CEDE_EXT=require $$python setup.py --quiet build_ext --inplace && $$python -m benchmarks $(ARGS)
+	@python=$$($(bench_venv)) && CEDE_EXT=require $$python $(in_place) && \
+		$$python -m benchmarks --install && $$python -m benchmarks $(ARGS)
 
 lint: ## ruff, cython-lint and mypy --strict
 	@scripts/lint.sh $(PYTHON)

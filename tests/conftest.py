@@ -32,7 +32,9 @@ from typing import Any
 
 import pytest
 
-SETTLE_SECONDS = 3.0  # how long a closing thread or child may take to be gone
+SETTLE_SECONDS = float(
+    os.environ.get("CEDE_TEST_SETTLE", "3")
+)  # how long a closing thread or child may take to be gone
 LOOP_TURNS = 20  # how many turns a loop may take to run out of ready callbacks
 KINDS = ("fds", "threads", "children", "tasks", "handles")
 
@@ -126,7 +128,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def open_fds() -> set[int]:
-    return {int(name) for name in os.listdir("/proc/self/fd")}
+    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if is_open(fd)}  # the listing's own is closed by then
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
 
 
 def child_processes() -> set[int]:
@@ -135,15 +145,16 @@ def child_processes() -> set[int]:
 
 
 def live_tasks() -> set[Any]:
-    """Return the tasks not done that the stdlib's registries know, of whatever loop.
+    """Return the tasks not done, cede's and the stdlib's, of whatever loop.
 
-    3.14 and later keep the stdlib's own tasks in a list that cannot be read from outside a loop; those of cede are in
-    `_eager_tasks` from 3.12 on.
+    From 3.14 on the stdlib's own cannot be seen from outside their loop.
     """
+    registries = [getattr(asyncio.tasks, name, ()) for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")]
+    registries.append(getattr(sys.modules.get("cede.engine.running"), "live", ()))
     found: set[Any] = set()
-    for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
-        with contextlib.suppress(RuntimeError):  # the WeakSet changed while it was read: a thread is at work
-            found.update(getattr(asyncio.tasks, name, ()))
+    for registry in registries:
+        with contextlib.suppress(RuntimeError):  # it changed while it was read: a thread is at work
+            found.update(registry)
     return {task for task in found if not task.done()}
 
 
@@ -179,7 +190,7 @@ class Leftovers:
 
 
 def describe_fd(fd: int) -> str:
-    """Return what `fd` is, or '' if it is gone (the one that listed /proc/self/fd is)."""
+    """Return what `fd` is, or '' if it is gone by now."""
     try:
         return f"{fd} -> {os.readlink(f'/proc/self/fd/{fd}')}"
     except OSError:
@@ -255,9 +266,11 @@ def loop(request: pytest.FixtureRequest, loop_errors: list[dict[str, Any]]) -> I
 
 def close_loop(loop: Any) -> dict[str, list[str]]:
     """Run out what is ready, shut down and close `loop`; return the tasks and handles that were still waiting."""
+    if asyncio._get_running_loop() is not None:
+        asyncio._set_running_loop(None)
+        return {"running": [repr(loop)]}
     if loop.is_closed():
         return {}
-    asyncio._set_running_loop(None)
     run_out(loop)
     tasks = [task for task in asyncio.all_tasks(loop) if not task.done()]
     left = {"tasks": [repr(task) for task in tasks], "handles": pending_handles(loop)}

@@ -1,0 +1,75 @@
+"""Compiled or plain Python: that what was asked for is what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import cede
+from cede import _pure
+
+RunPython = Callable[..., Any]
+
+REPORT = """
+import sys
+import cede
+from cede import _pure
+print(cede.compiled, *_pure.compiled_modules())
+"""
+
+
+def test_this_run_is_in_the_speed_asked_for(pytestconfig: pytest.Config) -> None:
+    pure = pytestconfig.getoption("pure")
+    assert cede.compiled is not pure
+    assert bool(_pure.compiled_modules()) is not pure
+
+
+def test_sub_processes_inherit_the_speed(run_python: RunPython, pytestconfig: pytest.Config) -> None:
+    compiled = run_python(REPORT).stdout.split()[0]
+    assert compiled == str(not pytestconfig.getoption("pure"))
+
+
+@pytest.mark.parametrize("value", ["1", "yes"])
+def test_cede_pure_ignores_every_compiled_module(run_python: RunPython, value: str) -> None:
+    assert run_python(REPORT, env={"CEDE_PURE": value}).stdout.split() == ["False"]
+
+
+@pytest.mark.parametrize("value", ["0", ""])
+def test_cede_pure_may_be_off(run_python: RunPython, pytestconfig: pytest.Config, value: str) -> None:
+    if pytestconfig.getoption("pure"):
+        pytest.skip("the compiled modules may not be built")
+    assert run_python(REPORT, env={"CEDE_PURE": value}).stdout.split()[0] == "True"
+
+
+def test_installing_the_finder_twice_changes_nothing(run_python: RunPython) -> None:
+    source = """
+        import sys
+        import cede
+        from cede import _pure
+        before = list(sys.meta_path)
+        _pure.install()
+        assert sys.meta_path == before
+        import importlib
+        importlib.invalidate_caches()
+        import json, asyncio.queues         # other packages are found as ever
+    """
+    run_python(source, env={"CEDE_PURE": "1"})
+
+
+def test_too_late_is_an_error(run_python: RunPython, pytestconfig: pytest.Config) -> None:
+    """Half of each would run: a compiled base below an interpreted subclass."""
+    if pytestconfig.getoption("pure"):
+        pytest.skip("nothing compiled is imported")
+    source = """
+        import cede
+        from cede import _pure
+        try:
+            _pure.install()
+        except RuntimeError as exc:
+            assert "too late" in str(exc), exc
+        else:
+            raise SystemExit("no error")
+    """
+    run_python(source)
