@@ -8,8 +8,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-test_venv = scripts/venv.sh $(PYTHON) test requirements/test.txt
-demo_venv = scripts/venv.sh $(PYTHON) demo requirements/demo.txt
+test_venv = scripts/venv.sh $(PYTHON) test requirements/test.txt --optional requirements/programs.txt
 bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
@@ -35,7 +34,7 @@ test-pure: ## the suite as plain Python; needs no compiler
 	@scripts/suite.sh $(PYTHON) pure -- $(ARGS)
 
 demo: ## examples/demo.py on cede, asyncio and uvloop side by side
-	@python=$$($(demo_venv)) && CEDE_EXT=require $$python $(in_place) && $$python examples/demo.py $(ARGS)
+	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && $$python examples/demo.py $(ARGS)
 
 bench: ## the benchmarks; they write docs/performance.md
 	@python=$$($(bench_venv)) && CEDE_EXT=require $$python $(in_place) && \

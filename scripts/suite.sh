@@ -30,7 +30,7 @@ done
 [[ ${1:-} == -- ]] && shift
 
 cd "$ROOT"
-venv_python=$(scripts/venv.sh "$python" test requirements/test.txt)
+venv_python=$(scripts/venv.sh "$python" test requirements/test.txt --optional requirements/programs.txt)
 
 status=0
 for speed in "${speeds[@]}"; do
