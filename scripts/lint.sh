@@ -8,6 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$ROOT"
 python=$(scripts/venv.sh "${1:-python3}" lint requirements/lint.txt)
 bin=${python%/*}
+PATH=$bin:$PATH # cython-lint calls pycodestyle
 status=0
 check() {
     say "-- $*"
