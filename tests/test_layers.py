@@ -32,31 +32,32 @@ LAYERS: dict[str, str] = {
         engine
         engine.native engine.running engine.reports engine.handles engine.timers engine.clock
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
-        engine.waker engine.loop engine.futures engine.tasks
+        engine.waker engine.loop engine.futures engine.await_slots engine.tasks
     """,
     "2 io": """
         io
-        io.write_buffer io.stream_transport io.datagram_transport io.listener io.tls_socket io.tls_bytes
+        io.write_buffer io.stream_transport io.pipe_transport io.datagram_transport io.listener
+        io.tls_socket io.tls_bytes
     """,
     "3 net": """
         net
-        net.awaiting net.staggered
-        net.resolve net.connect net.serve net.sockets net.datagram net.pipes net.sendfile net.start_tls net.signals
-        net.children net.executor
+        net.awaiting net.executor net.resolve net.staggered net.start_tls net.sockets net.connect net.serve
+        net.datagram net.pipes net.sendfile net.signals net.children
     """,
     "4 loop": """
         event_loop policy
     """,
     "5 library": """
-        exceptions constants protocols transports mixins
-        futures events coroutines
-        locks queues timeouts tasks taskgroups streams subprocess threads runners graph
+        exceptions constants protocols transports coroutines
+        events futures mixins locks queues timeouts taskgroups
+        spawning waiting gathering tasks staggered
+        threads runners streams subprocess graph
     """,
     "6 on top": """
         observe simulation
     """,
     "7 door": """
-        __init__ _command _command.messages _command.program _command.run __main__
+        __init__ _command _command.messages _command.program _command.run _command.repl __main__
     """,
 }
 ORDER = {
