@@ -7,7 +7,11 @@ cdef extern from *:
     #include <errno.h>
     #include <time.h>
     #include <math.h>
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
     #include <sys/epoll.h>
+    #include <sys/socket.h>
+    #include <sys/uio.h>
     #include <sys/prctl.h>
     #include <sys/syscall.h>
     #include <unistd.h>
@@ -134,6 +138,85 @@ cdef extern from *:
         }
         return count;
     }
+
+    static CYTHON_INLINE PyObject *cede_call_method(PyObject *context, PyObject *target, PyObject *name, PyObject *arg) {
+        PyObject *result, *args[2];
+        if (PyContext_Enter(context) < 0) return NULL;
+        args[0] = target;
+        args[1] = arg;
+        result = PyObject_VectorcallMethod(name, args, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        if (PyContext_Exit(context) < 0) Py_CLEAR(result);
+        return result;
+    }
+
+    static CYTHON_INLINE int cede_would_block(void) {
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    }
+
+    /* A new bytes, b"" at the end of the stream, None if nothing is there yet, NULL with an error set. */
+    static PyObject *cede_read(int fd, PyObject *buffer, Py_ssize_t size) {
+        Py_ssize_t count;
+        if (size <= PyByteArray_GET_SIZE(buffer)) {
+            char *memory = PyByteArray_AS_STRING(buffer);
+            count = read(fd, memory, size);
+            if (count >= 0) return PyBytes_FromStringAndSize(memory, count);
+        } else {
+            PyObject *data = PyBytes_FromStringAndSize(NULL, size);
+            if (data == NULL) return NULL;
+            count = read(fd, PyBytes_AS_STRING(data), size);
+            if (count >= 0) {
+                if (count < size) _PyBytes_Resize(&data, count);
+                return data;
+            }
+            Py_DECREF(data);
+        }
+        if (cede_would_block()) Py_RETURN_NONE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+
+    static Py_ssize_t cede_read_into(int fd, PyObject *target) {
+        Py_buffer view;
+        Py_ssize_t count;
+        if (PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) return -2;
+        count = read(fd, view.buf, view.len);
+        if (count < 0 && !cede_would_block()) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            count = -2;
+        }
+        PyBuffer_Release(&view);
+        return count;
+    }
+
+    #define CEDE_MOST_CHUNKS 64
+    static Py_ssize_t cede_write(int fd, PyObject *chunks, Py_ssize_t skip, int most) {
+        struct iovec parts[CEDE_MOST_CHUNKS];
+        Py_ssize_t count, size = PyList_GET_SIZE(chunks);
+        if (size == 1) {
+            PyObject *chunk = PyList_GET_ITEM(chunks, 0);
+            count = write(fd, PyBytes_AS_STRING(chunk) + skip, PyBytes_GET_SIZE(chunk) - skip);
+        } else {
+            Py_ssize_t i;
+            if (size > most) size = most;
+            if (size > CEDE_MOST_CHUNKS) size = CEDE_MOST_CHUNKS;
+            for (i = 0; i < size; i++) {
+                PyObject *chunk = PyList_GET_ITEM(chunks, i);
+                parts[i].iov_base = PyBytes_AS_STRING(chunk);
+                parts[i].iov_len = PyBytes_GET_SIZE(chunk);
+            }
+            parts[0].iov_base = (char *)parts[0].iov_base + skip;
+            parts[0].iov_len -= skip;
+            count = writev(fd, parts, (int)size);
+        }
+        if (count >= 0 || cede_would_block()) return count;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -2;
+    }
+
+    static void cede_set_nodelay(int fd) {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    #define cede_read_buffer(size) PyByteArray_FromStringAndSize(NULL, size)
     #define cede_event_at(buffer, i) (((struct epoll_event *)PyByteArray_AS_STRING(buffer))[i])
     #define cede_event_fd(buffer, i) (cede_event_at(buffer, i).data.fd)
     #define cede_event_bits(buffer, i) (cede_event_at(buffer, i).events)
@@ -155,6 +238,12 @@ cdef extern from *:
     object cede_throw(object context, object coro, object exc)
     object cede_call(object context, object callback, object args)
     object cede_call_one(object context, object callback, object arg)
+    object cede_call_method(object context, object target, object name, object arg)
+    object cede_read(int fd, object buffer, Py_ssize_t size)
+    Py_ssize_t cede_read_into(int fd, object target) except -2
+    Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
+    void cede_set_nodelay(int fd)
+    object cede_read_buffer(Py_ssize_t size)
     object PyContext_CopyCurrent()
     double cede_monotonic() nogil
     int cede_epoll_wait(int fd, object buffer, double timeout) except -1
@@ -200,3 +289,22 @@ cdef inline int event_fd(object buffer, int index) except -1:
 
 cdef inline uint32_t event_bits(object buffer, int index) noexcept:
     return cede_event_bits(buffer, index)
+
+cdef inline object call_method(object context, object target, object name, object arg):
+    return cede_call_method(context, target, name, arg)
+
+cdef inline object read_buffer(Py_ssize_t size):
+    return cede_read_buffer(size)
+
+cdef inline object read(int fd, object buffer, Py_ssize_t size):
+    return cede_read(fd, buffer, size)
+
+cdef inline Py_ssize_t read_into(int fd, object buffer) except -2:
+    return cede_read_into(fd, buffer)
+
+cdef inline Py_ssize_t write(int fd, object chunks, Py_ssize_t skip, int most) except -2:
+    return cede_write(fd, chunks, skip, most)
+
+cdef inline int set_nodelay(object sock, int fd) except -1:
+    cede_set_nodelay(fd)
+    return 0

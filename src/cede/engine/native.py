@@ -9,6 +9,8 @@ and says what came of it. This module itself is never compiled.
 """
 
 import contextvars
+import os
+import socket
 import time
 
 # --- Coroutines and contexts ------------------------------------------------------------------
@@ -68,6 +70,11 @@ def call_one(context, callback, arg):
 copy_context = contextvars.copy_context
 
 
+def call_method(context, target, name, arg):
+    """Call `target.name(arg)` inside `context`."""
+    return context.run(getattr(target, name), arg)
+
+
 # --- Time ---------------------------------------------------------------------------------------
 
 monotonic = time.monotonic
@@ -116,3 +123,57 @@ try:
     from select import select as _select
 except ImportError:  # a platform without select has no epoll either
     _select = None
+
+
+# --- Bytes ----------------------------------------------------------------------------------------
+
+
+def read_buffer(size):
+    """Memory of `size` bytes into which anybody may read, as nobody keeps anything there."""
+    return memoryview(bytearray(size))
+
+
+def read(fd, buffer, size):
+    """Read at most `size` bytes from a non-blocking descriptor.
+
+    They pass through `buffer` if they fit there. Returns b"" at the end of the stream, None if
+    nothing is there yet; OSError as the system says.
+    """
+    try:
+        if size > len(buffer):
+            return os.read(fd, size)
+        return buffer[: os.readv(fd, (buffer,))].tobytes()
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
+def read_into(fd, buffer):
+    """Read into `buffer`, a writable bytes-like object; the count, 0 at the end, -1 if nothing is there."""
+    try:
+        return os.readv(fd, (buffer,))
+    except (BlockingIOError, InterruptedError):
+        return -1
+
+
+def write(fd, chunks, skip, most):
+    """Write the first `most` of `chunks` (a list of bytes), less `skip` bytes of the first one.
+
+    Returns how many bytes the descriptor took, -1 if it takes none now; OSError as the system says.
+    """
+    try:
+        if skip:
+            return os.writev(fd, [memoryview(chunks[0])[skip:], *chunks[1:most]])
+        if len(chunks) == 1:
+            return os.write(fd, chunks[0])
+        return os.writev(fd, chunks[:most])
+    except (BlockingIOError, InterruptedError):
+        return -1
+
+
+def set_nodelay(sock, fd):
+    """Send small segments at once (TCP_NODELAY); sockets that are not TCP stay as they are."""
+    if sock.type == socket.SOCK_STREAM and sock.proto in (0, socket.IPPROTO_TCP):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass

@@ -1,0 +1,18 @@
+from ..engine.handles cimport Watcher
+from ..engine.loop cimport Loop
+
+cdef int _MOST_PER_TURN
+cdef double _RETRY_DELAY
+
+cdef class Listener(Watcher):
+    cdef Loop _loop
+    cdef object _sock
+    cdef int _fd
+    cdef int _most
+    cdef object _on_accept
+    cdef object _retry
+    cdef bint _closed
+
+    cdef void _on_ready(self, int events) except *
+    cdef void _hand_on(self, object connection, object address) except *
+    cdef void _accept_failed(self, object exc) except *

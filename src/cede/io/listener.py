@@ -1,0 +1,107 @@
+"""Listener: accepts connections and hands each socket on.
+
+Readiness of a listening socket says only that somebody may be waiting. So a turn accepts until the
+kernel has no more, but at most `_MOST_PER_TURN` connections, so that a storm of them does not starve
+those that are open; level-triggered readiness brings the rest in the next turn.
+
+When the process runs out of descriptors or memory, accepting fails and the socket stays readable:
+the listener then stops listening for a second, and says so once each time.
+"""
+
+import errno
+import socket
+from asyncio.trsock import TransportSocket
+
+from ..engine.handles import Watcher
+from ..engine.pollers.base import READABLE
+
+_MOST_PER_TURN = 64
+_RETRY_DELAY = 1.0  # seconds; asyncio's
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Errors of the one connection that was to be accepted: it is gone, others wait (accept(2)).
+_PASSING = (errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN)
+
+
+class Listener(Watcher):
+    """Watches a listening socket; calls `on_accept(connection, address)` for each connection.
+
+    The connections are non-blocking. `backlog` bounds how many are accepted in one turn. The socket
+    stays its owner's: `close` stops watching and closes nothing.
+    """
+
+    def __init__(self, loop, sock, backlog, on_accept):
+        self._interest = 0
+        self._loop = loop
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._most = max(1, min(backlog + 1, _MOST_PER_TURN))
+        self._on_accept = on_accept
+        self._retry = None  # the timer that ends a pause, or None
+        self._closed = False
+        self._loop._watch(self._fd, self, READABLE)
+
+    def _on_ready(self, events):
+        for _ in range(self._most):
+            if self._closed:
+                return
+            try:
+                connection, address = self._sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                if exc.errno in _PASSING:
+                    continue
+                self._accept_failed(exc)
+                return
+            connection.setblocking(False)
+            self._hand_on(connection, address)
+
+    def _hand_on(self, connection, address):
+        try:
+            self._on_accept(connection, address)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            connection.close()
+            self._loop.call_exception_handler(
+                {"message": "Error on transport creation for incoming connection", "exception": exc}
+            )
+
+    def _accept_failed(self, exc):
+        if exc.errno in _EXHAUSTED:
+            # The connections wait in the kernel meanwhile.
+            self._loop.call_exception_handler(
+                {
+                    "message": "socket.accept() out of system resource",
+                    "exception": exc,
+                    "socket": _described(self._sock),
+                }
+            )
+            self._loop._watch(self._fd, self, 0)
+            self._retry = self._loop.call_later(_RETRY_DELAY, self._resume)
+        else:
+            self._loop._watch(self._fd, self, 0)
+            self._loop.call_exception_handler(
+                {"message": "socket.accept() failed", "exception": exc, "socket": _described(self._sock)}
+            )
+
+    def _resume(self):
+        self._retry = None
+        if not self._closed:
+            self._loop._watch(self._fd, self, READABLE)
+
+    def close(self):
+        """Stop accepting. Before the socket is closed; calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        if not self._loop.is_closed():
+            self._loop._watch(self._fd, self, 0)
+
+
+def _described(sock):
+    """What asyncio shows of a socket in an error's context."""
+    return TransportSocket(sock) if isinstance(sock, socket.socket) else sock

@@ -1,0 +1,519 @@
+"""StreamTransport: carries bytes between a protocol and a connected socket.
+
+    state     entered by                                    what then holds
+    OPEN      creation                                      it reads unless paused; writes are taken
+    CLOSING   close; the peer's EOF unless kept half-open   no more reading; what is buffered still goes
+    LOST      nothing is left to send; abort; an error      nothing moves; `connection_lost` is called
+                                                            in the next turn, once, and then the
+                                                            socket is closed
+
+    OPEN -> CLOSING -> LOST;  OPEN -> LOST
+
+Writes are collected during a turn and leave in one system call at its end, so that a header and its
+body are one packet. What does not fit below the high-water mark is sent at once.
+
+Reads go into a buffer that all transports share, and become a `bytes` of the exact size; a stream
+that keeps filling it is read straight into large `bytes` of its own.
+
+Law: the protocol is called in this order and in the transport's context: `connection_made` once,
+then data and EOF and the flow-control calls, then `connection_lost` once.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import warnings
+from asyncio.trsock import TransportSocket
+
+from ..engine import native
+from ..engine.futures import new_future
+from ..engine.handles import Watcher
+from ..engine.pollers.base import READABLE, WRITABLE
+from .write_buffer import WriteBuffer
+
+logger = logging.getLogger("asyncio")
+
+_OPEN = 0
+_CLOSING = 1
+_LOST = 2
+
+_READ_SIZE = 64 * 1024  # bytes; the shared buffer
+_LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's, for streams that fill the shared buffer
+_READS_PER_EVENT = 4  # how often a stream that fills its buffer is read before others have their turn
+_WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
+
+_READABLE = READABLE
+_WRITABLE = WRITABLE
+
+_shared_buffer = native.read_buffer(_READ_SIZE)
+
+
+class StreamTransport(Watcher):
+    """The transport of a connected stream socket, which it owns and closes.
+
+    `waiter` (a future) is resolved once `connection_made` was called and reading has begun; `extra`
+    adds to what `get_extra_info` knows; `server` counts the connection; the protocol is called in
+    `context` (default: a copy of the current one).
+    """
+
+    def __init__(self, loop, sock, protocol, waiter=None, extra=None, server=None, context=None):
+        self._init(loop, sock, protocol, extra, server, context)
+        if sock.family != _AF_UNIX:
+            # Small writes go out without waiting for the acknowledgement of the last one.
+            native.set_nodelay(sock, self._fd)
+        self._begin(waiter)
+
+    def _init(self, loop, sock, protocol, extra, server, context):
+        self._interest = 0
+        self._loop = loop
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._extra = extra  # dict of what get_extra_info knows besides the socket, or None
+        self._server = server  # told of this connection's birth and end, or None
+        self._context = native.copy_context() if context is None else context
+        self._state = _OPEN
+        self._connected = False  # True iff the protocol is owed a connection_lost
+        self._paused = False  # True iff the protocol asked for no data
+        self._at_eof = False  # True iff the peer will send no more
+        self._eof_asked = False  # True iff write_eof was called: shut down once the buffer is empty
+        self._protocol_paused = False  # True iff the protocol was told to pause writing
+        self._flush_asked = False  # True iff it stands in the loop's list of those to flush
+        self._writes_lost = 0  # writes since the connection was lost
+        self._read_size = _READ_SIZE  # how much the next read asks for
+        self._out = WriteBuffer()
+        self._empty_waiter = None  # the future of sendfile, which waits for an empty buffer
+        self._socket_info = None  # what get_extra_info("socket") gave
+        self._protocol = None
+        self._buffered = False  # True iff the protocol is a BufferedProtocol
+        self._set_protocol(protocol)
+
+    def _begin(self, waiter):
+        """Have the protocol called, then reading begun, then the waiter woken; each in the next turn."""
+        loop = self._loop
+        loop._claim(self._fd, self)
+        if self._server is not None:
+            self._server._attach(self)
+        self._connected = True
+        loop.call_soon(self._protocol.connection_made, self, context=self._context)
+        loop.call_soon(self._started, waiter, context=self._context)
+
+    def _started(self, waiter):
+        self._update_interest()
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # asyncio: isinstance(transport, asyncio.Transport) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.Transport
+
+    def __repr__(self):
+        info = [type(self).__name__]
+        if self._state == _LOST:
+            info.append("closed" if not self._connected else "closing")
+        elif self._state == _CLOSING:
+            info.append("closing")
+        info.append(f"fd={self._fd}")
+        if self._connected and not self._loop.is_closed():
+            info.append("read=polling" if self._interest & _READABLE else "read=idle")
+            state = "polling" if self._interest & _WRITABLE else "idle"
+            info.append(f"write=<{state}, bufsize={self._out.size}>")
+        return f"<{' '.join(info)}>"
+
+    # --- What it is -------------------------------------------------------------------------------
+
+    def get_extra_info(self, name, default=None):
+        """Return what is known under `name`: "socket", "sockname", "peername" and others; else `default`."""
+        if self._extra is not None and name in self._extra:
+            return self._extra[name]
+        if name == "socket":
+            if self._socket_info is None:
+                self._socket_info = TransportSocket(self._sock)
+            return self._socket_info
+        if name == "sockname":
+            return self._learn(name, self._sock.getsockname)
+        if name == "peername":
+            return self._learn(name, self._sock.getpeername)
+        return default
+
+    def _learn(self, name, ask):
+        """Ask the system for an address once; None if it does not know any more."""
+        try:
+            value = ask()
+        except OSError:
+            value = None
+        if self._extra is None:
+            self._extra = {}
+        self._extra[name] = value
+        return value
+
+    def get_protocol(self):
+        """Return the protocol."""
+        return self._protocol
+
+    def set_protocol(self, protocol):
+        """Have `protocol` called from now on."""
+        self._set_protocol(protocol)
+
+    def _set_protocol(self, protocol):
+        self._protocol = protocol
+        self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    def is_closing(self):
+        """Return True if the transport is closing or closed."""
+        return self._state != _OPEN
+
+    # --- Readiness --------------------------------------------------------------------------------
+
+    def _on_ready(self, events):
+        if events & _READABLE and self._state == _OPEN:
+            if self._buffered:
+                self._read_into_protocol()
+            else:
+                self._read()
+        if events & _WRITABLE and self._state != _LOST:
+            self._send()
+
+    def _wants_data(self):
+        return self._state == _OPEN and not self._paused and not self._at_eof
+
+    def _update_interest(self):
+        """Ask the poller for what this transport now waits for."""
+        interest = _READABLE if self._wants_data() else 0
+        if self._out.size and self._state != _LOST:
+            interest |= _WRITABLE
+        if interest != self._interest:
+            self._loop._watch(self._fd, self, interest)
+
+    # --- Reading ----------------------------------------------------------------------------------
+
+    def _read(self):
+        """Hand the protocol what has come; more than once only if it fills the buffer."""
+        for _ in range(_READS_PER_EVENT):
+            try:
+                data = native.read(self._fd, _shared_buffer, self._read_size)
+            except OSError as exc:
+                self._fatal_error(exc, "Fatal read error on socket transport")
+                return
+            if data is None:
+                return
+            if not data:
+                self._eof_came()
+                return
+            count = len(data)
+            full = count == self._read_size
+            self._read_size = _LARGE_READ_SIZE if count >= _READ_SIZE else _READ_SIZE
+            try:
+                native.call_method(self._context, self._protocol, "data_received", data)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._fatal_error(exc, "Fatal error: protocol.data_received() call failed.")
+                return
+            if not full or not self._interest & _READABLE or self._buffered:
+                return
+
+    def _read_into_protocol(self):
+        """Read straight into the buffer of a BufferedProtocol."""
+        try:
+            buffer = native.call_method(self._context, self._protocol, "get_buffer", -1)
+            if not len(buffer):
+                raise RuntimeError("get_buffer() returned an empty buffer")
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.get_buffer() call failed.")
+            return
+        try:
+            count = native.read_into(self._fd, buffer)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal read error on socket transport")
+            return
+        if count < 0:
+            return
+        if count == 0:
+            self._eof_came()
+            return
+        try:
+            native.call_method(self._context, self._protocol, "buffer_updated", count)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.buffer_updated() call failed.")
+
+    def _eof_came(self):
+        """The peer sends no more: the protocol says whether the connection stays half open."""
+        if self._loop.get_debug():
+            logger.debug("%r received EOF", self)
+        try:
+            keep_open = native.call(self._context, self._protocol.eof_received, ())
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal error: protocol.eof_received() call failed.")
+            return
+        if keep_open:
+            self._at_eof = True
+            self._update_interest()
+        else:
+            self.close()
+
+    def is_reading(self):
+        """Return True if the transport hands data to the protocol."""
+        return self._state == _OPEN and not self._paused
+
+    def pause_reading(self):
+        """Stop handing data to the protocol; what the peer sends waits in the kernel."""
+        if self._state == _OPEN and not self._paused:
+            self._paused = True
+            if self._interest & _READABLE:
+                self._update_interest()
+            if self._loop.get_debug():
+                logger.debug("%r pauses reading", self)
+
+    def resume_reading(self):
+        """Go on handing data to the protocol."""
+        if self._state == _OPEN and self._paused:
+            self._paused = False
+            self._update_interest()
+            if self._loop.get_debug():
+                logger.debug("%r resumes reading", self)
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def write(self, data):
+        """Send `data` (bytes, bytearray or memoryview); never blocks.
+
+        A bytearray may be used again at once. TypeError for anything else, RuntimeError after `write_eof`.
+        """
+        if type(data) is not bytes:
+            if not isinstance(data, (bytes, bytearray, memoryview)):
+                raise TypeError(
+                    "data argument must be a bytes, bytearray, or memoryview object, "
+                    f"not {type(data).__name__!r}"
+                )
+            data = bytes(data)
+        self._check_write("write")
+        if len(data) and not self._is_lost():
+            self._out._append(data)
+            self._sent_soon()
+
+    def writelines(self, list_of_data):
+        """Send each of the chunks, in one system call where the kernel takes them."""
+        self._check_write("writelines")
+        chunks = [data if type(data) is bytes else bytes(memoryview(data)) for data in list_of_data]
+        chunks = [data for data in chunks if data]
+        if chunks and not self._is_lost():
+            for data in chunks:
+                self._out._append(data)
+            self._sent_soon()
+
+    def _check_write(self, method):
+        if self._eof_asked:
+            raise RuntimeError(f"Cannot call {method}() after write_eof()")
+        if self._empty_waiter is not None:
+            raise RuntimeError(f"unable to {method}; sendfile is in progress")
+
+    def _is_lost(self):
+        """Whether writing is in vain. asyncio: said in the log from the fifth time on."""
+        if self._state != _LOST:
+            return False
+        self._writes_lost += 1
+        if self._writes_lost > _WRITES_BEFORE_WARNING:
+            logger.warning("socket.send() raised exception.")
+        return True
+
+    def _sent_soon(self):
+        """See to it that what was just buffered is sent: at the end of the turn, or now if it is much."""
+        if self._interest & _WRITABLE:
+            self._maybe_pause_protocol()  # the kernel is full: the poller will tell
+        elif self._out.size > self._out.high or self._loop._thread_id is None:
+            self._send()
+        elif not self._flush_asked:
+            self._flush_asked = True
+            self._loop._flushing.append(self)
+
+    def _flush(self):
+        self._flush_asked = False
+        if self._out.size and self._state != _LOST:
+            self._send()
+
+    def _send(self):
+        """Give the kernel what it takes; act on what then holds."""
+        try:
+            self._out._send(self._fd)
+        except OSError as exc:
+            self._fatal_error(exc, "Fatal write error on socket transport")
+            return
+        if self._out.size:
+            self._maybe_pause_protocol()
+        elif self._state != _LOST:
+            self._buffer_is_empty()
+        if self._protocol_paused and self._out.size <= self._out.low:
+            self._resume_protocol()
+        if self._state != _LOST:
+            self._update_interest()
+
+    def _buffer_is_empty(self):
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_result(None)
+        if self._state == _CLOSING:
+            self._lose(None)
+        elif self._eof_asked:
+            self._shut_down_writing()
+
+    def write_eof(self):
+        """Tell the peer, after what is buffered, that nothing more will come; reading goes on."""
+        if self._state == _OPEN and not self._eof_asked:
+            self._eof_asked = True
+            if self._out.size:
+                self._send()
+            else:
+                self._shut_down_writing()
+
+    def _shut_down_writing(self):
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as exc:
+            self._fatal_error(exc, "Fatal write error on socket transport")
+
+    def can_write_eof(self):
+        """Return True: sockets can be closed in one direction."""
+        return True
+
+    # --- Flow control -----------------------------------------------------------------------------
+
+    def get_write_buffer_size(self):
+        """Return how many bytes the kernel has not taken yet."""
+        return self._out.size
+
+    def get_write_buffer_limits(self):
+        """Return the low-water and the high-water mark, in bytes."""
+        return (self._out.low, self._out.high)
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Set the marks of flow control, in bytes.
+
+        Above `high` the protocol's `pause_writing` is called, at `low` its `resume_writing`.
+        ValueError unless high >= low >= 0.
+        """
+        self._out.set_limits(high, low)
+        self._maybe_pause_protocol()
+
+    def _maybe_pause_protocol(self):
+        if self._out.size > self._out.high and not self._protocol_paused:
+            self._protocol_paused = True
+            self._call_flow_control("pause_writing")
+
+    def _resume_protocol(self):
+        self._protocol_paused = False
+        self._call_flow_control("resume_writing")
+
+    def _call_flow_control(self, name):
+        try:
+            getattr(self._protocol, name)()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._loop.call_exception_handler(
+                {
+                    "message": f"protocol.{name}() failed",
+                    "exception": exc,
+                    "transport": self,
+                    "protocol": self._protocol,
+                }
+            )
+
+    # asyncio: what loop.sendfile uses of a transport.
+
+    def _make_empty_waiter(self):
+        """A future that is done when the buffer is empty; until it is reset, writes are refused."""
+        if self._empty_waiter is not None:
+            raise RuntimeError("Empty waiter is already set")
+        self._empty_waiter = new_future(self._loop)
+        if self._out.size:
+            self._send()
+        else:
+            self._empty_waiter.set_result(None)
+        return self._empty_waiter
+
+    def _reset_empty_waiter(self):
+        self._empty_waiter = None
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def close(self):
+        """Close after what is buffered is sent; `connection_lost(None)` follows."""
+        if self._state == _OPEN:
+            self._state = _CLOSING
+            if self._out.size:
+                self._send()
+            else:
+                self._lose(None)
+
+    def abort(self):
+        """Close at once: what the kernel does not take now is dropped."""
+        if self._out.size and self._flush_asked and self._state != _LOST:
+            # Written in this turn: asyncio would have sent it by now.
+            try:
+                self._out._send(self._fd)
+            except OSError:
+                pass
+        self._force_close(None)
+
+    def _fatal_error(self, exc, message="Fatal error on transport"):
+        """Close because of an error; one that is not the network's fault is reported."""
+        if isinstance(exc, OSError):
+            if self._loop.get_debug():
+                logger.debug("%r: %s", self, message, exc_info=True)
+        else:
+            self._loop.call_exception_handler(
+                {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
+            )
+        self._force_close(exc)
+
+    def _force_close(self, exc):
+        if self._state != _LOST:
+            self._out.clear()
+            self._lose(exc)
+
+    def _lose(self, exc):
+        """Enter LOST: nothing moves any more, and the protocol is told in the next turn."""
+        self._state = _LOST
+        if not self._loop.is_closed():
+            self._update_interest()
+            self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+
+    def _call_connection_lost(self, exc):
+        if not self._connected:
+            return
+        self._connected = False
+        try:
+            self._protocol.connection_lost(exc)
+        finally:
+            self._release(exc)
+
+    def _release(self, exc):
+        """Give back the socket and everything that refers here."""
+        self._loop._disclaim(self._fd)
+        self._sock.close()
+        self._protocol = None
+        server = self._server
+        self._server = None
+        if self._empty_waiter is not None and not self._empty_waiter.done():
+            self._empty_waiter.set_exception(ConnectionError("Connection is closed by peer"))
+        if server is not None:
+            server._detach(self)
+
+    def __del__(self):
+        if self._connected and self._sock is not None and self._sock.fileno() >= 0:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+            self._sock.close()
+            if self._server is not None:
+                self._server._detach(self)
+
+
+_AF_UNIX = getattr(socket, "AF_UNIX", None)

@@ -1,0 +1,19 @@
+cimport cython
+
+from ..engine cimport native
+
+cdef int _MOST_CHUNKS
+
+cdef class WriteBuffer:
+    cdef list _chunks
+    cdef Py_ssize_t _taken
+    cdef readonly Py_ssize_t size
+    cdef readonly Py_ssize_t high
+    cdef readonly Py_ssize_t low
+
+    cdef void _append(self, bytes data) except *
+    @cython.locals(sent=Py_ssize_t)
+    cdef bint _send(self, int fd) except -1
+    @cython.locals(done=Py_ssize_t, chunk=bytes)
+    cdef void _drop(self, Py_ssize_t count) except *
+    cpdef void clear(self) except *

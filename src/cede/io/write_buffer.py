@@ -1,0 +1,87 @@
+"""WriteBuffer: the bytes a protocol wrote and the kernel has not taken yet.
+
+Chunks wait in a list, each a `bytes` that nobody can change: what is mutable is copied on its way
+in, so the writer may use its buffer again. They leave in one vectored system call, up to
+`_MOST_CHUNKS` at a time.
+
+Invariant: `size` is the number of bytes in `_chunks`, less the `_taken` first ones of the first
+chunk, which the kernel has already.
+"""
+
+from ..engine import native
+
+_MOST_CHUNKS = 64  # how many chunks one system call takes; the kernel would take 1024
+HIGH_WATER = 64 * 1024  # bytes; asyncio's default
+
+
+class WriteBuffer:
+    """Chunks of bytes on their way to a descriptor, and the marks of flow control."""
+
+    def __init__(self):
+        self._chunks = []
+        self._taken = 0  # bytes of the first chunk that are sent already
+        self.size = 0  # bytes that wait
+        self.high = HIGH_WATER  # above this many bytes the protocol is asked to pause
+        self.low = HIGH_WATER // 4  # at this many or fewer it may go on
+
+    def append(self, data):
+        """Add a chunk: bytes, or anything with the buffer protocol, of which a copy is kept."""
+        self._append(data if type(data) is bytes else bytes(data))
+
+    def _append(self, data):
+        self._chunks.append(data)
+        self.size += len(data)
+
+    def send(self, fd):
+        """Give the kernel what it takes now; return True if nothing is left.
+
+        OSError as the system says, except that a full kernel is no error.
+        """
+        return self._send(fd)
+
+    def _send(self, fd):
+        while self.size:
+            sent = native.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
+            if sent < 0:
+                return False  # the kernel's buffer is full
+            self._drop(sent)
+            if self._taken:
+                return False  # it took a part
+        return True
+
+    def _drop(self, count):
+        """Forget the first `count` bytes: they are sent."""
+        self.size -= count
+        if self.size == 0:
+            self._chunks.clear()
+            self._taken = 0
+            return
+        count += self._taken
+        done = 0
+        for chunk in self._chunks:
+            if len(chunk) > count:
+                break
+            count -= len(chunk)
+            done += 1
+        del self._chunks[:done]
+        self._taken = count
+
+    def clear(self):
+        """Forget everything."""
+        self._chunks.clear()
+        self._taken = 0
+        self.size = 0
+
+    def set_limits(self, high, low):
+        """Set the marks, in bytes. What is None follows from the other: low = high / 4.
+
+        ValueError unless high >= low >= 0.
+        """
+        if high is None:
+            high = HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self.high = high
+        self.low = low
