@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from .engine.futures import Future, isfuture
 from .engine.loop import Loop
+from .engine.pollers.select import SelectorPoller
 from .engine.tasks import Task
 from .net import connect, executor, resolve, serve, signals, sockets, start_tls
 from .net.awaiting import SideBySide, as_future, loop_of
@@ -31,12 +32,12 @@ TaskFactory = Callable[..., Any]  # (loop, coro, **kwargs) -> a task
 class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """An event loop with all that asyncio asks of one.
 
-    `clock` (an object with `time()` in seconds) and `poller` replace the machine's clock and the
-    kernel's readiness, as simulations do.
+    `selector` is one of `selectors`, to be used in place of epoll. `clock` (an object with `time()` in
+    seconds) and `poller` replace the machine's clock and the kernel's readiness, as simulations do.
     """
 
-    def __init__(self, clock: Any = None, poller: Any = None) -> None:
-        super().__init__(clock, poller)
+    def __init__(self, selector: Any = None, *, clock: Any = None, poller: Any = None) -> None:
+        super().__init__(clock, poller if selector is None else SelectorPoller(selector))
         self._task_factory: TaskFactory | None = None
         self._factory_takes_name = True  # True iff the task factory has a parameter for the task's name
         self._default_executor: Any = None  # made when first needed

@@ -76,7 +76,7 @@ async def make_transport(
         context = contextvars.copy_context()
         protocol = protocol_factory()
         waiter = loop.create_future()
-        loop._ensure_fd_no_transport(sock)
+        loop._unclaimed(sock)
         if tls:
             transport = make_tls_transport(
                 loop,

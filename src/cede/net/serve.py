@@ -250,7 +250,7 @@ async def _finished(loop: Any, server: Server, start_serving: bool) -> Server:
 # --- Listening sockets of the internet -----------------------------------------------------------
 
 
-def _set_reuse_port(sock: socket.socket) -> None:
+def set_reuse_port(sock: socket.socket) -> None:
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ValueError("reuse_port not supported by socket module")
     try:
@@ -311,7 +311,7 @@ def _set_options(sock: socket.socket, reuse_address: Any, reuse_port: Any, keep_
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Linux 6.12.9 and later refuse SO_REUSEPORT on other families.
     if reuse_port and sock.family in (socket.AF_INET, socket.AF_INET6):
-        _set_reuse_port(sock)
+        set_reuse_port(sock)
     if keep_alive:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sock.family == socket.AF_INET6 and hasattr(socket, "IPPROTO_IPV6"):

@@ -45,6 +45,7 @@ def add_signal_handler(loop: Any, sig: int, callback: Callable[..., Any], *args:
         signal.set_wakeup_fd(loop._waker.fileno())
     except (ValueError, OSError) as exc:
         raise RuntimeError(str(exc)) from None
+    loop._wants_signals = True
     loop._signal_handlers[sig] = (callback, args, contextvars.copy_context())
     try:
         signal.signal(sig, _do_nothing)
@@ -74,9 +75,12 @@ def remove_signal_handler(loop: Any, sig: int) -> bool:
 
 
 def _release_wakeup_fd(loop: Any) -> None:
-    """Once the loop handles no signal, stop their being written to it; another loop's descriptor is kept."""
+    """Once the loop handles no signal, let none be written to it; another loop's descriptor is kept."""
     if loop._signal_handlers:
         return
+    loop._wants_signals = False
+    if loop.is_running():
+        return  # it does so itself when it stops
     try:
         last = signal.set_wakeup_fd(-1)
         if last not in (-1, loop._waker.fileno()):

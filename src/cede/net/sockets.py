@@ -44,8 +44,7 @@ def _check(loop: Any, sock: Any) -> None:
 
 
 async def _readable(loop: Any, sock: Any) -> None:
-    fd = sock.fileno()
-    loop._ensure_fd_no_transport(fd)
+    fd = loop._unclaimed(sock)
     ready = loop.create_future()
     handle = loop._add_reader(fd, release, ready)
     try:
@@ -57,8 +56,7 @@ async def _readable(loop: Any, sock: Any) -> None:
 
 
 async def _writable(loop: Any, sock: Any) -> None:
-    fd = sock.fileno()
-    loop._ensure_fd_no_transport(fd)
+    fd = loop._unclaimed(sock)
     ready = loop.create_future()
     handle = loop._add_writer(fd, release, ready)
     try:
