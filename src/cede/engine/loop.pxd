@@ -56,6 +56,8 @@ cdef class Loop:
     cdef void _flush(self) except *
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
+    @cython.locals(handle=ThreadSafeHandle)
+    cdef ThreadSafeHandle _call_soon_threadsafe(self, object callback, tuple args, object context)
     @cython.locals(handle=TimerHandle)
     cdef TimerHandle _call_at(self, object when, object callback, tuple args, object context)
     cdef void _check_call(self, object callback, str method) except *

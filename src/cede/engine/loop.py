@@ -333,6 +333,9 @@ class Loop:
         self._check_closed()
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
+        return self._call_soon_threadsafe(callback, args, context)
+
+    def _call_soon_threadsafe(self, callback, args, context):
         handle = ThreadSafeHandle.__new__(ThreadSafeHandle)
         handle._init_threadsafe(callback, args, self, context)
         if self._debug:
