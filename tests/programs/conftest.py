@@ -1,7 +1,7 @@
 """What the tests of whole programs need: other people's libraries and servers, and processes of their own.
 
 A library or program that is missing skips the tests that need it, and the reason says how to get it. Under CI (CI=true
-in the environment) it fails them instead: there nothing may be missing unnoticed, but for `NO_WHEELS`.
+in the environment) it fails them instead: there nothing may be missing unnoticed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -29,9 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = str(Path(cede.__file__).parent.parent)
 START_SECONDS = 20  # a server must be ready by then
 END_SECONDS = 10  # and gone by then, once it was asked to
-
-NO_WHEELS: dict[str, tuple[int, int]] = {}
-"""Libraries that do not exist for this Python and later ones, as far as the package index knows."""
 
 
 def missing(what: str, remedy: str) -> NoReturn:
@@ -58,9 +54,6 @@ def library() -> Callable[[str], Any]:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            distribution = name.partition(".")[0]
-            if distribution in NO_WHEELS and sys.version_info >= NO_WHEELS[distribution]:
-                pytest.skip(f"{distribution} does not exist for Python {sys.version_info[0]}.{sys.version_info[1]}")
             missing(str(error.name), "pip install -r requirements/programs.txt")
 
     return library
