@@ -25,29 +25,29 @@ cdef class Future(Runnable):
     cdef object __weakref__
 
     @cython.locals(engine=Loop)
-    cdef void _init(self, object loop) except *
+    cdef object _init(self, object loop)
     cdef object _outcome(self)
     cdef object _take_error(self)
     cdef object _cancelled_error(self)
-    cdef void _resolve(self, object result) except *
-    cdef void _fail(self, object exception) except *
+    cdef object _resolve(self, object result)
+    cdef object _fail(self, object exception)
     cdef bint _cancel(self, object msg) except -1
     cdef object _refusal(self)
     @cython.locals(waiter=Runnable, others=list)
-    cdef void _wake_all(self) except *
+    cdef object _wake_all(self)
     @cython.locals(engine=Loop)
-    cdef void _ready(self, Runnable task) except *
+    cdef object _ready(self, Runnable task)
     @cython.locals(engine=Loop)
-    cdef void _ready_slowly(self, Runnable task) except *
+    cdef object _ready_slowly(self, Runnable task)
     @cython.locals(engine=Loop)
-    cdef void _call_back(self, object callback, object context) except *
-    cdef void _add_callback(self, object fn, object context) except *
-    cdef void _add_waiter(self, Runnable task) except *
-    cdef void _add_edge(self, object waiter) except *
-    cdef void _discard_edge(self, object waiter) except *
-    cdef void _report_if_unretrieved(self) except *
+    cdef object _call_back(self, object callback, object context)
+    cdef object _add_callback(self, object fn, object context)
+    cdef object _add_waiter(self, Runnable task)
+    cdef object _add_edge(self, object waiter)
+    cdef object _discard_edge(self, object waiter)
+    cdef object _report_if_unretrieved(self)
 
 @cython.locals(future=Future)
 cpdef Future new_future(object loop)
 
-cdef void _edge(Future fut, object waiter, bint add) except *
+cdef object _edge(Future fut, object waiter, bint add)

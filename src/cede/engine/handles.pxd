@@ -1,13 +1,13 @@
 from . cimport native
 
 cdef class Runnable:
-    cdef void _run(self) except *
+    cdef object _run(self)
 
 cdef class Watcher:
     cdef public int _interest
 
-    cdef void _on_ready(self, int events) except *
-    cdef void _flush(self) except *
+    cdef object _on_ready(self, int events)
+    cdef object _flush(self)
 
 cdef class Handle(Runnable):
     cdef readonly object _callback
@@ -19,16 +19,16 @@ cdef class Handle(Runnable):
     cdef readonly object _repr
     cdef object __weakref__
 
-    cdef void _init(self, object callback, tuple args, object loop, object context) except *
-    cdef void _run(self) except *
-    cdef void _cancel(self) except *
+    cdef object _init(self, object callback, tuple args, object loop, object context)
+    cdef object _run(self)
+    cdef object _cancel(self)
 
 cdef class ThreadSafeHandle(Handle):
     cdef unsigned long _running_thread
     cdef object _finished
 
-    cdef void _init_threadsafe(self, object callback, tuple args, object loop, object context) except *
-    cdef void _run(self) except *
+    cdef object _init_threadsafe(self, object callback, tuple args, object loop, object context)
+    cdef object _run(self)
 
 cdef class TimerHandle(Handle):
     cdef double _deadline
@@ -36,5 +36,5 @@ cdef class TimerHandle(Handle):
     cdef Py_ssize_t _place
     cdef long long _order
 
-    cdef void _init_timer(self, object when) except *
-    cdef void _cancel(self) except *
+    cdef object _init_timer(self, object when)
+    cdef object _cancel(self)

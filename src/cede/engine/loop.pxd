@@ -28,6 +28,7 @@ cdef class Loop:
     cdef bint _own_scheduling
     cdef bint _direct
     cdef readonly object _thread_id
+    cdef Runnable _entered
     cdef readonly object _current_handle
     cdef readonly object _exception_handler
     cdef object _saved_origin_depth
@@ -37,30 +38,31 @@ cdef class Loop:
     cdef public object slow_callback_duration
     cdef readonly Waker _waker
 
-    cdef void _run_once(self) except *
+    cdef object _run_once(self)
     @cython.locals(now=double, late=bint)
     cdef bint _is_time_to_look(self) except -1
     @cython.locals(deadline=double, delay=double)
     cdef double _patience(self) except? -1.0
     @cython.locals(now=double)
-    cdef void _promote_due_timers(self) except *
+    cdef object _promote_due_timers(self)
     @cython.locals(incoming=list, count=Py_ssize_t)
-    cdef void _accept_incoming(self) except *
+    cdef object _accept_incoming(self)
     @cython.locals(batch=list, entry=Runnable)
-    cdef void _run_ready(self) except *
+    cdef object _run_ready(self)
     @cython.locals(batch=list, entry=Runnable)
-    cdef void _run_ready_watched(self) except *
+    cdef object _run_ready_watched(self)
     @cython.locals(began=double, duration=double)
-    cdef void _run_watched(self, Runnable entry) except *
+    cdef object _run_watched(self, Runnable entry)
+    cdef object _leave_task(self)
     @cython.locals(flushing=list, transport=Watcher)
-    cdef void _flush(self) except *
+    cdef object _flush(self)
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
     @cython.locals(handle=ThreadSafeHandle)
     cdef ThreadSafeHandle _call_soon_threadsafe(self, object callback, tuple args, object context)
     @cython.locals(handle=TimerHandle)
     cdef TimerHandle _call_at(self, object when, object callback, tuple args, object context)
-    cdef void _check_call(self, object callback, str method) except *
+    cdef object _check_call(self, object callback, str method)
 
 cdef class Callbacks(Watcher):
     cdef Loop _loop
@@ -68,4 +70,4 @@ cdef class Callbacks(Watcher):
     cdef Handle _reader
     cdef Handle _writer
 
-    cdef void _on_ready(self, int events) except *
+    cdef object _on_ready(self, int events)

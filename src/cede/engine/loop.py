@@ -32,7 +32,7 @@ from .clock import Clock, ForeignClock
 from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher
 from .pollers.base import READABLE, WRITABLE, Poller
 from .pollers.select import SelectorPoller
-from .running import _get_running_loop, _set_running_loop, release
+from .running import _get_running_loop, _set_running_loop, leave_task, release
 from .timers import TimerHeap
 from .waker import Waker
 
@@ -78,6 +78,7 @@ class Loop:
         self._own_scheduling = type(self).call_soon is Loop.call_soon
         self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed
         self._thread_id = None  # the thread that runs the loop, else None
+        self._entered = None  # the task that the registry of current tasks still names, else None
         self._current_handle = None  # what runs now; debug mode only
         self._exception_handler = None
         self._saved_origin_depth = None  # what to restore after tracking coroutine origins, else None
@@ -158,8 +159,12 @@ class Loop:
         try:
             while batch:
                 entry = batch.pop()
+                if self._entered is not None and isinstance(entry, Handle):
+                    self._leave_task()
                 entry._run()
         finally:
+            if self._entered is not None:
+                self._leave_task()
             if batch:  # an interrupt: the rest runs first when the loop goes on
                 batch.reverse()
                 self._ready[:0] = batch
@@ -179,10 +184,19 @@ class Loop:
     def _run_watched(self, entry):
         self._current_handle = entry
         began = self._clock._now()
-        entry._run()
+        try:
+            entry._run()
+        finally:
+            if self._entered is not None:
+                self._leave_task()
         duration = self._clock._now() - began
         if duration >= self.slow_callback_duration:
             logger.warning("Executing %s took %.3f seconds", reports.slow_step(entry), duration)
+
+    def _leave_task(self):
+        """Say that no task is running. From one task to the next it is not said: the next one takes its place."""
+        self._entered = None
+        leave_task(self)
 
     def _flush(self):
         """Let each transport send what this turn wrote."""

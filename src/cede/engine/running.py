@@ -80,6 +80,14 @@ else:
     _count_in(live)
 
 
+def leave_task(loop):
+    """Say that no task of `loop` is running."""
+    if current_tasks is None:
+        swap_current_task(loop, None)
+    else:
+        current_tasks.pop(loop, None)
+
+
 def register(task):
     """Hold `task` until it is done, and let `all_tasks` see it."""
     live.add(task)

@@ -19,23 +19,22 @@ cdef class Task(Future):
     cdef object _context
     cdef object _name
 
-    cdef void _init_task(self, object coro, object name, object context, bint eager_start) except *
-    cdef void _schedule(self) except *
+    cdef object _init_task(self, object coro, object name, object context, bint eager_start)
+    cdef object _schedule(self)
     @cython.locals(error=object, answer=object)
-    cdef void _run(self) except *
+    cdef object _run(self)
     cdef object _step_error(self)
     cdef object _outcome_of(self, Future waited)
     cdef object _outcome_of_foreign(self, object waited)
-    cdef void _act_on(self, object answer) except *
-    cdef void _suspend_on(self, Future awaited) except *
-    cdef void _suspend_on_foreign(self, object awaited) except *
-    cdef void _pass_on_cancel(self) except *
-    cdef void _throw_later(self, object error) except *
-    cdef void _start_eagerly(self, object given_context) except *
-    cdef void _finish(self, object result) except *
-    cdef void _die(self, object exc) except *
-    cdef void _enter(self) except *
-    cdef void _leave(self) except *
+    cdef object _act_on(self, object answer)
+    cdef object _suspend_on(self, Future awaited)
+    cdef object _suspend_on_foreign(self, object awaited)
+    cdef object _pass_on_cancel(self)
+    cdef object _throw_later(self, object error)
+    cdef object _start_eagerly(self, object given_context)
+    cdef object _finish(self, object result)
+    cdef object _die(self, object exc)
+    cdef object _enter(self)
     @cython.locals(task=Task, future=Future)
     cdef bint _cancel(self, object msg) except -1
 

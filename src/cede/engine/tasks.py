@@ -107,7 +107,8 @@ class Task(Future):
             answer = native.resume(self._context, self._coro)
         else:
             answer = native.throw(self._context, self._coro, error)
-        self._leave()
+        if self._engine is None:
+            running.leave_task(self._loop)
         self._act_on(answer)
 
     def _step_error(self):
@@ -268,16 +269,13 @@ class Task(Future):
     # --- The current task -------------------------------------------------------------------------
 
     def _enter(self):
+        """Become the current task. The loop leaves it when something else runs than the next task."""
         if _current_tasks is None:
             _swap_current_task(self._loop, self)
         else:
             _current_tasks[self._loop] = self
-
-    def _leave(self):
-        if _current_tasks is None:
-            _swap_current_task(self._loop, None)
-        else:
-            del _current_tasks[self._loop]
+        if self._engine is not None:
+            self._engine._entered = self
 
     # --- Cancelling -------------------------------------------------------------------------------
 

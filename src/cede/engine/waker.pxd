@@ -6,5 +6,5 @@ cdef class Waker(Watcher):
     cdef object _on_signals
     cdef bint _notified
 
-    cdef void _notify(self) except *
-    cdef void _on_ready(self, int events) except *
+    cdef object _notify(self)
+    cdef object _on_ready(self, int events)

@@ -13,6 +13,6 @@ cdef class Listener(Watcher):
     cdef object _retry
     cdef bint _closed
 
-    cdef void _on_ready(self, int events) except *
-    cdef void _hand_on(self, object connection, object address) except *
-    cdef void _accept_failed(self, object exc) except *
+    cdef object _on_ready(self, int events)
+    cdef object _hand_on(self, object connection, object address)
+    cdef object _accept_failed(self, object exc)

@@ -35,24 +35,24 @@ cdef class StreamTransport(Watcher):
     cdef dict __dict__
     cdef object __weakref__
 
-    cdef void _init(self, Loop loop, object sock, object protocol, object extra, object server, object context) except *
-    cdef void _begin(self, object waiter) except *
-    cdef void _set_protocol(self, object protocol) except *
-    cdef void _on_ready(self, int events) except *
+    cdef object _init(self, Loop loop, object sock, object protocol, object extra, object server, object context)
+    cdef object _begin(self, object waiter)
+    cdef object _set_protocol(self, object protocol)
+    cdef object _on_ready(self, int events)
     cdef bint _wants_data(self) noexcept
     @cython.locals(interest=int)
-    cdef void _update_interest(self) except *
+    cdef object _update_interest(self)
     @cython.locals(count=Py_ssize_t, full=bint)
-    cdef void _read(self) except *
+    cdef object _read(self)
     @cython.locals(count=Py_ssize_t)
-    cdef void _read_into_protocol(self) except *
-    cdef void _eof_came(self) except *
-    cdef void _check_write(self, str method) except *
+    cdef object _read_into_protocol(self)
+    cdef object _eof_came(self)
+    cdef object _check_write(self, str method)
     cdef bint _is_lost(self) except -1
-    cdef void _sent_soon(self) except *
-    cdef void _flush(self) except *
-    cdef void _send(self) except *
-    cdef void _buffer_is_empty(self) except *
-    cdef void _maybe_pause_protocol(self) except *
-    cdef void _resume_protocol(self) except *
-    cdef void _lose(self, object exc) except *
+    cdef object _sent_soon(self)
+    cdef object _flush(self)
+    cdef object _send(self)
+    cdef object _buffer_is_empty(self)
+    cdef object _maybe_pause_protocol(self)
+    cdef object _resume_protocol(self)
+    cdef object _lose(self, object exc)

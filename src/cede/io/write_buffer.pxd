@@ -11,9 +11,9 @@ cdef class WriteBuffer:
     cdef readonly Py_ssize_t high
     cdef readonly Py_ssize_t low
 
-    cdef void _append(self, bytes data) except *
+    cdef object _append(self, bytes data)
     @cython.locals(sent=Py_ssize_t)
     cdef bint _send(self, int fd) except -1
     @cython.locals(done=Py_ssize_t, chunk=bytes)
-    cdef void _drop(self, Py_ssize_t count) except *
-    cpdef void clear(self) except *
+    cdef object _drop(self, Py_ssize_t count)
+    cpdef object clear(self)

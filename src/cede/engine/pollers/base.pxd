@@ -1,2 +1,2 @@
 cdef class Poller:
-    cdef void _wait(self, double timeout) except *
+    cdef object _wait(self, double timeout)

@@ -12,7 +12,7 @@ cdef class EpollPoller(Poller):
     cdef list _watchers
     cdef object _buffer
 
-    cdef void _remember(self, Py_ssize_t fd, Watcher watcher, int interest) except *
+    cdef object _remember(self, Py_ssize_t fd, Watcher watcher, int interest)
 
     @cython.locals(count=int, index=int, watcher=Watcher, bits=int, events=int)
-    cdef void _wait(self, double timeout) except *
+    cdef object _wait(self, double timeout)

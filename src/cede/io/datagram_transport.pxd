@@ -1,0 +1,23 @@
+cimport cython
+
+from ..engine cimport native
+from .endpoint cimport Endpoint
+
+cdef int _LARGEST, _LARGEST_UNIX, _OVERHEAD, _MOST_PER_EVENT, _WRITES_BEFORE_WARNING
+cdef int _READABLE, _WRITABLE, _OPEN, _CLOSING, _LOST
+
+cdef class DatagramTransport(Endpoint):
+    cdef object _address
+    cdef object _queue
+    cdef int _most
+    cdef int _largest
+    cdef bint _is_connected
+
+    cdef void _update_interest(self) except *
+    cdef void _on_ready(self, int events) except *
+    @cython.locals(most=int)
+    cdef void _receive(self) except *
+    cdef bint _send(self, object data, object address) except -1
+    cdef void _send_waiting(self) except *
+    cdef void _drop_waiting(self) except *
+    cdef void _tell_error(self, object exc) except *

@@ -1,0 +1,220 @@
+"""DatagramTransport: carries datagrams between a protocol and a socket.
+
+A datagram is sent at once, or, if the kernel has no room, waits for its turn behind those before it.
+An error of one datagram (nobody listens there) is told through `error_received` and ends nothing.
+"""
+
+import asyncio
+import collections
+import logging
+import socket
+from asyncio.trsock import TransportSocket
+
+from ..engine import native
+from ..engine.pollers.base import READABLE, WRITABLE
+from .endpoint import CLOSING, LOST, OPEN, Endpoint
+
+logger = logging.getLogger("asyncio")
+
+_LARGEST = 64 * 1024  # bytes; no IP datagram is larger
+_LARGEST_UNIX = 256 * 1024  # bytes; asyncio's
+_OVERHEAD = 8  # bytes that flow control counts for each datagram, as even an empty one takes memory
+_MOST_PER_EVENT = 32  # datagrams taken before others have their turn
+_WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
+
+_READABLE = READABLE
+_WRITABLE = WRITABLE
+_OPEN = OPEN
+_CLOSING = CLOSING
+_LOST = LOST
+
+
+class DatagramTransport(Endpoint):
+    """The transport of a datagram socket, which it owns and closes.
+
+    `address` is where everything is sent (None: `sendto` says where). `waiter`, a future, is
+    resolved once `connection_made` was called; the protocol is called in `context` (default: a
+    copy of the current one).
+    """
+
+    def __init__(self, loop, sock, protocol, address=None, waiter=None, extra=None, context=None):
+        self._init(loop, sock, protocol, extra, context)
+        self._address = address
+        self._queue = collections.deque()  # (datagram, address) that wait
+        self._most = 1  # how many datagrams the next event may bring
+        self._largest = _LARGEST_UNIX if sock.family == _AF_UNIX else _LARGEST
+        self._extra["socket"] = TransportSocket(sock)
+        self._extra["sockname"] = _asked(sock.getsockname)
+        if "peername" not in self._extra:
+            self._extra["peername"] = _asked(sock.getpeername)
+        self._is_connected = bool(self._extra["peername"])  # True iff the kernel knows where to send
+        loop._claim(self._fd, self)
+        self._begin(waiter)
+
+    # asyncio: isinstance(transport, asyncio.DatagramTransport) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.DatagramTransport
+
+    @property
+    def _sock(self):
+        return self._file
+
+    def _update_interest(self):
+        interest = _READABLE if self._is_reading() else 0
+        if self._queue and self._state != _LOST:
+            interest |= _WRITABLE
+        if interest != self._interest:
+            self._loop._watch(self._fd, self, interest)
+
+    def _on_ready(self, events):
+        if events & _READABLE:
+            self._receive()
+        if events & _WRITABLE and self._state != _LOST:
+            self._send_waiting()
+
+    # --- Receiving --------------------------------------------------------------------------------
+
+    def _receive(self):
+        """Hand the protocol the datagrams that have come: more at a time while they come in bursts."""
+        most = self._most
+        for _ in range(most):
+            try:
+                data, address = self._file.recvfrom(self._largest)
+            except (BlockingIOError, InterruptedError):
+                self._most = 1
+                return
+            except OSError as exc:
+                self._tell_error(exc)
+                return
+            try:
+                native.call(self._context, self._protocol.datagram_received, (data, address))
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._report(exc, "protocol.datagram_received() failed")
+            if not self._interest & _READABLE:
+                return  # the protocol paused or closed
+        self._most = min(2 * most, _MOST_PER_EVENT)
+
+    def is_reading(self):
+        """Return True if the transport hands datagrams to the protocol."""
+        return self._is_reading()
+
+    def pause_reading(self):
+        """Stop handing datagrams to the protocol; they wait in the kernel, which drops what is too much."""
+        self._pause_reading()
+
+    def resume_reading(self):
+        """Go on handing datagrams to the protocol."""
+        self._resume_reading()
+
+    # --- Sending ----------------------------------------------------------------------------------
+
+    def sendto(self, data, addr=None):
+        """Send a datagram (bytes, bytearray or memoryview; may be empty); never blocks.
+
+        TypeError for other data; ValueError for an address beside the endpoint's own.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if self._address is not None:
+            if addr is not None and addr != self._address:
+                raise ValueError(f"Invalid address: must be None or {self._address}")
+            addr = self._address
+        if self._state == _LOST:
+            self._writes_lost += 1
+            if self._writes_lost > _WRITES_BEFORE_WARNING:
+                logger.warning("socket.send() raised exception.")
+            return
+        if not self._queue and self._send(data, addr):
+            return
+        # The copy: the caller may use a bytearray again.
+        self._queue.append((bytes(data), addr))
+        self._waiting += len(data) + _OVERHEAD
+        self._update_interest()
+        self._maybe_pause_protocol()
+
+    def _send(self, data, address):
+        """Send one datagram; return False if the kernel has no room for it."""
+        try:
+            if self._is_connected:
+                self._file.send(data)
+            else:
+                self._file.sendto(data, address)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as exc:
+            self._tell_error(exc)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._report(exc, "Fatal write error on datagram transport")
+            self._force_close(exc)
+        return True
+
+    def _send_waiting(self):
+        while self._queue:
+            data, address = self._queue[0]
+            if not self._send(data, address):
+                break
+            if not self._queue:
+                return  # an error closed the transport
+            self._queue.popleft()
+            self._waiting -= len(data) + _OVERHEAD
+        self._maybe_resume_protocol()  # which may send more
+        if not self._queue and self._state != _OPEN:
+            if self._state != _LOST:
+                self._lose(None)
+            return
+        self._update_interest()
+
+    def _drop_waiting(self):
+        self._queue.clear()
+        self._waiting = 0
+
+    def _tell_error(self, exc):
+        try:
+            self._protocol.error_received(exc)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(error, "protocol.error_received() failed")
+
+    def get_write_buffer_size(self):
+        """Return the bytes that wait, with 8 more for each datagram."""
+        return self._waiting
+
+    def get_write_buffer_limits(self):
+        """Return the low-water and the high-water mark, in bytes."""
+        return (self._low, self._high)
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Set the marks of flow control, in bytes. ValueError unless high >= low >= 0."""
+        self._set_limits(high, low)
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def close(self):
+        """Close after what waits is sent; `connection_lost(None)` follows."""
+        if self._state == _OPEN:
+            self._state = _CLOSING
+            if self._queue:
+                self._update_interest()
+            else:
+                self._lose(None)
+
+    def abort(self):
+        """Close at once; what waits is dropped."""
+        self._force_close(None)
+
+
+_AF_UNIX = getattr(socket, "AF_UNIX", None)
+
+
+def _asked(question):
+    """What the system answers about an address, None if it has no answer."""
+    try:
+        return question()
+    except OSError:
+        return None
