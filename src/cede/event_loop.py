@@ -20,7 +20,19 @@ from .engine.futures import Future, isfuture
 from .engine.loop import Loop
 from .engine.pollers.select import SelectorPoller
 from .engine.tasks import Task
-from .net import connect, executor, resolve, serve, signals, sockets, start_tls
+from .net import (
+    children,
+    connect,
+    datagram,
+    executor,
+    pipes,
+    resolve,
+    sendfile,
+    serve,
+    signals,
+    sockets,
+    start_tls,
+)
 from .net.awaiting import SideBySide, as_future, loop_of
 
 logger = logging.getLogger("asyncio")
@@ -183,7 +195,16 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     connect_accepted_socket = connect.connect_accepted_socket
     create_server = serve.create_server
     create_unix_server = serve.create_unix_server
+    create_datagram_endpoint = datagram.create_datagram_endpoint
+    connect_read_pipe = pipes.connect_read_pipe
+    connect_write_pipe = pipes.connect_write_pipe
     start_tls = start_tls.start_tls
+    sendfile = sendfile.sendfile
+
+    # --- Subprocesses
+
+    subprocess_exec = children.subprocess_exec
+    subprocess_shell = children.subprocess_shell
 
     # --- Plain sockets
 

@@ -18,6 +18,4 @@ cdef class DatagramTransport(Endpoint):
     @cython.locals(most=int)
     cdef void _receive(self) except *
     cdef bint _send(self, object data, object address) except -1
-    cdef void _send_waiting(self) except *
     cdef void _drop_waiting(self) except *
-    cdef void _tell_error(self, object exc) except *

@@ -71,7 +71,7 @@ class DatagramTransport(Endpoint):
         if events & _READABLE:
             self._receive()
         if events & _WRITABLE and self._state != _LOST:
-            self._send_waiting()
+            native.call(self._context, self._send_waiting, ())
 
     # --- Receiving --------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class DatagramTransport(Endpoint):
                 self._most = 1
                 return
             except OSError as exc:
-                self._tell_error(exc)
+                native.call_one(self._context, self._tell_error, exc)
                 return
             try:
                 native.call(self._context, self._protocol.datagram_received, (data, address))
@@ -207,6 +207,11 @@ class DatagramTransport(Endpoint):
     def abort(self):
         """Close at once; what waits is dropped."""
         self._force_close(None)
+
+    def _call_connection_lost(self, exc):
+        if self._connected:
+            self._loop._disclaim(self._fd)
+        Endpoint._call_connection_lost(self, exc)
 
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)

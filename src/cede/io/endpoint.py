@@ -174,11 +174,10 @@ class Endpoint(Watcher):
         try:
             self._protocol.connection_lost(exc)
         finally:
-            self._loop._disclaim(self._fd)
             self._file.close()
             self._protocol = None
 
     def __del__(self):
-        if self._connected:
+        if getattr(self, "_connected", False):  # False too if its creation was refused
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
             self._file.close()

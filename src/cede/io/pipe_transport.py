@@ -1,0 +1,233 @@
+"""ReadPipeTransport, WritePipeTransport: bytes between a protocol and one end of a pipe.
+
+"Pipe" is whatever has a direction and readiness: pipes and FIFOs, sockets, terminals and other character
+devices. Not regular files: the kernel calls them ready at any time, and then blocks.
+
+One descriptor may carry both directions (a terminal, a socket): so these transports ask for readiness
+through the loop's callbacks, of which a descriptor has one for each direction, and not as its only watcher.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import stat
+import sys
+
+from .endpoint import CLOSING, LOST, OPEN, Endpoint
+from .write_buffer import WriteBuffer
+
+logger = logging.getLogger("asyncio")
+
+_READ_SIZE = 64 * 1024  # bytes; what a pipe holds unless somebody widened it
+_WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost pipe are logged from the fifth on
+
+_OPEN = OPEN
+_CLOSING = CLOSING
+_LOST = LOST
+
+# Where the write end of a named FIFO is readable whenever it holds data, and nothing tells of the other end's closing.
+_FIFOS_LIE = sys.platform in ("darwin", "ios", "tvos", "watchos", "sunos5")
+
+
+class ReadPipeTransport(Endpoint):
+    """The transport of a pipe to read from, which it owns and closes. ValueError for a regular file."""
+
+    def __init__(self, loop, pipe, protocol, waiter=None, extra=None, context=None):
+        mode = os.fstat(pipe.fileno()).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
+            raise ValueError("Pipe transport is for pipes/sockets only.")
+        self._init(loop, pipe, protocol, extra, context)
+        self._extra["pipe"] = pipe
+        self._watched = False  # True iff the loop calls _read_ready
+        os.set_blocking(self._fd, False)
+        self._begin(waiter)
+
+    # asyncio: isinstance(transport, asyncio.ReadTransport) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.ReadTransport
+
+    @property
+    def _pipe(self):
+        return self._file if self._connected else None
+
+    def _update_interest(self):
+        wanted = self._is_reading()
+        if wanted and not self._watched:
+            self._loop._add_reader(self._fd, self._read_ready, context=self._context)
+        elif self._watched and not wanted:
+            self._loop._remove_reader(self._fd)
+        self._watched = wanted
+
+    def _read_ready(self):
+        if not self._is_reading():
+            return
+        try:
+            data = os.read(self._fd, _READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as exc:
+            if exc.errno == errno.EIO:  # a terminal whose other side has hung up
+                self._debug_error(exc, "Fatal read error on pipe transport")
+            else:
+                self._report(exc, "Fatal read error on pipe transport")
+            self._force_close(exc)
+            return
+        if data:
+            self._protocol.data_received(data)
+            return
+        if self._loop.get_debug():
+            logger.info("%r was closed by peer", self)
+        # Order: the protocol hears of the end before it is told that the connection is lost.
+        self._loop.call_soon(self._protocol.eof_received, context=self._context)
+        self._force_close(None)
+
+    def is_reading(self):
+        """Return True if the transport hands data to the protocol."""
+        return self._is_reading()
+
+    def pause_reading(self):
+        """Stop handing data to the protocol; it waits in the pipe."""
+        self._pause_reading()
+
+    def resume_reading(self):
+        """Go on handing data to the protocol."""
+        self._resume_reading()
+
+    def close(self):
+        """Close the pipe; `connection_lost(None)` follows."""
+        self._force_close(None)
+
+
+class WritePipeTransport(Endpoint):
+    """The transport of a pipe to write to, which it owns and closes. ValueError for a regular file."""
+
+    def __init__(self, loop, pipe, protocol, waiter=None, extra=None, context=None):
+        info = os.fstat(pipe.fileno())
+        mode = info.st_mode
+        is_fifo = stat.S_ISFIFO(mode)
+        if not (is_fifo or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
+            raise ValueError("Pipe transport is only for pipes, sockets and character devices")
+        self._init(loop, pipe, protocol, extra, context)
+        self._extra["pipe"] = pipe
+        self._out = WriteBuffer()
+        self._watched = False  # True iff the loop calls _write_ready
+        # True iff readability means that the other end was closed.
+        self._end_is_told = stat.S_ISSOCK(mode) or (
+            is_fifo and not sys.platform.startswith("aix") and not (_FIFOS_LIE and info.st_nlink > 0)
+        )
+        os.set_blocking(self._fd, False)
+        self._begin(waiter)
+
+    # asyncio: isinstance(transport, asyncio.WriteTransport) is asked by libraries.
+    @property
+    def __class__(self):
+        return asyncio.WriteTransport
+
+    @property
+    def _pipe(self):
+        return self._file if self._connected else None
+
+    def _started(self, waiter):
+        if self._end_is_told and self._state == _OPEN:
+            self._loop._add_reader(self._fd, self._other_end_closed, context=self._context)
+        Endpoint._started(self, waiter)
+
+    def _update_interest(self):
+        wanted = self._out.size > 0 and self._state != _LOST
+        if wanted and not self._watched:
+            self._loop._add_writer(self._fd, self._write_ready, context=self._context)
+        elif self._watched and not wanted:
+            self._loop._remove_writer(self._fd)
+        self._watched = wanted
+        if self._state == _LOST and self._end_is_told:
+            self._loop._remove_reader(self._fd)
+
+    def _other_end_closed(self):
+        if self._loop.get_debug():
+            logger.info("%r was closed by peer", self)
+        self._force_close(BrokenPipeError() if self._out.size else None)
+
+    # --- Writing ----------------------------------------------------------------------------------
+
+    def write(self, data):
+        """Send `data` (bytes, bytearray or memoryview); never blocks. A bytearray may be used again at once."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if not len(data):
+            return
+        if self._state != _OPEN:
+            self._writes_lost += 1
+            if self._writes_lost > _WRITES_BEFORE_WARNING:
+                logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
+            return
+        was_empty = self._out.size == 0
+        self._out.append(data)
+        if was_empty:
+            self._send()
+        self._waiting = self._out.size
+        if self._state == _OPEN and self._out.size:
+            self._update_interest()
+            self._maybe_pause_protocol()
+
+    def writelines(self, list_of_data):
+        """Send each of the chunks."""
+        self.write(b"".join(list_of_data))
+
+    def _send(self):
+        """Give the kernel what it takes."""
+        try:
+            self._out._send(self._fd)
+        except OSError as exc:
+            self._debug_error(exc, "Fatal write error on pipe transport")
+            self._force_close(exc)
+
+    def _write_ready(self):
+        if self._state == _LOST:
+            return
+        self._send()
+        self._waiting = self._out.size
+        if self._state == _LOST:
+            return
+        self._update_interest()
+        self._maybe_resume_protocol()  # which may write more
+        if self._state == _CLOSING and not self._out.size:
+            self._lose(None)
+
+    def _drop_waiting(self):
+        self._out.clear()
+        self._waiting = 0
+
+    def get_write_buffer_size(self):
+        """Return how many bytes the kernel has not taken yet."""
+        return self._out.size
+
+    def get_write_buffer_limits(self):
+        """Return the low-water and the high-water mark, in bytes."""
+        return (self._low, self._high)
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Set the marks of flow control, in bytes. ValueError unless high >= low >= 0."""
+        self._set_limits(high, low)
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def can_write_eof(self):
+        """Return True: the end of a pipe is told by closing it."""
+        return True
+
+    def write_eof(self):
+        """Close the pipe after what is buffered is sent."""
+        if self._state == _OPEN:
+            self._state = _CLOSING
+            if not self._out.size:
+                self._lose(None)
+
+    def close(self):
+        """Close the pipe after what is buffered is sent; `connection_lost(None)` follows."""
+        self.write_eof()
+
+    def abort(self):
+        """Close the pipe at once; what is buffered is dropped."""
+        self._force_close(None)

@@ -1,0 +1,139 @@
+"""`loop.sendfile`: a file to a transport, by the kernel where it can copy, else read and written.
+
+While it goes on, the transport belongs to it: reading pauses, the protocol's writes are refused (native)
+or wait behind (reading and writing), and afterwards everything is as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.constants import _SendfileMode
+from typing import Any
+
+from .sockets import check_sendfile_arguments, sock_sendfile
+
+_CHUNK = 64 * 1024  # bytes read from the file at once where the kernel cannot copy
+
+
+async def sendfile(
+    loop: Any, transport: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True
+) -> int:
+    """Send `count` bytes (None: all) of a binary file from `offset` on; return how many were sent.
+
+    The file's position ends behind the last byte sent. Without `fallback` only the kernel's own copying
+    will do: SendfileNotAvailableError or RuntimeError where it cannot.
+    """
+    if transport.is_closing():
+        raise RuntimeError("Transport is closing")
+    mode = getattr(transport, "_sendfile_compatible", _SendfileMode.UNSUPPORTED)
+    if mode is _SendfileMode.UNSUPPORTED:
+        raise RuntimeError(f"sendfile is not supported for transport {transport!r}")
+    if mode is _SendfileMode.TRY_NATIVE:
+        try:
+            return await _native(loop, transport, file, offset, count)
+        except asyncio.SendfileNotAvailableError:
+            if not fallback:
+                raise
+    if not fallback:
+        raise RuntimeError(f"fallback is disabled and native sendfile is not supported for transport {transport!r}")
+    return await _by_reading(loop, transport, file, offset, count)
+
+
+async def _native(loop: Any, transport: Any, file: Any, offset: int, count: int | None) -> int:
+    sock = transport._sock
+    check_sendfile_arguments(sock, file, offset, count)
+    fd = sock.fileno()
+    was_reading = transport.is_reading()
+    empty = transport._make_empty_waiter()  # RuntimeError if a sendfile is under way
+    transport.pause_reading()
+    loop._disclaim(fd)  # so that the socket may be waited for as a plain one
+    try:
+        await empty
+        return await sock_sendfile(loop, sock, file, offset, count, fallback=False)
+    finally:
+        transport._reset_empty_waiter()
+        if not transport.is_closing():
+            loop._claim(fd, transport)
+            if was_reading:
+                transport.resume_reading()
+
+
+async def _by_reading(loop: Any, transport: Any, file: Any, offset: int, count: int | None) -> int:
+    if hasattr(file, "seek"):
+        file.seek(offset)
+    buffer = memoryview(bytearray(min(count, _CHUNK) if count else _CHUNK))
+    sent = 0
+    stand_in = StandIn(loop, transport)
+    try:
+        while count is None or sent < count:
+            window = buffer if count is None else buffer[: count - sent]
+            read = await loop.run_in_executor(None, file.readinto, window)
+            if not read:
+                break  # the end of the file
+            transport.write(window[:read])
+            await stand_in.drain()
+            sent += read
+        return sent
+    finally:
+        if sent > 0 and hasattr(file, "seek"):
+            file.seek(offset + sent)
+        stand_in.leave()
+
+
+class StandIn(asyncio.Protocol):
+    """Takes the place of a transport's protocol, so that the sender hears of flow control."""
+
+    def __init__(self, loop: Any, transport: Any) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._protocol = transport.get_protocol()
+        self._was_reading = transport.is_reading()
+        self._was_paused = transport._protocol_paused  # True iff the protocol was told to pause writing
+        self._ready: Any = loop.create_future() if self._was_paused else None  # resolved when writing may go on
+        transport.pause_reading()
+        transport.set_protocol(self)
+
+    async def drain(self) -> None:
+        """Wait until writing may go on. ConnectionError if it never may."""
+        if self._transport.is_closing():
+            raise ConnectionError("Connection closed by peer")
+        if self._ready is not None:
+            await self._ready
+
+    def leave(self) -> None:
+        """Give the transport its protocol back."""
+        self._transport.set_protocol(self._protocol)
+        if self._was_reading:
+            self._transport.resume_reading()
+        is_paused = self._ready is not None
+        if is_paused:
+            self._ready.cancel()  # nobody waits for it any more
+        # Tell the protocol what it missed.
+        if is_paused and not self._was_paused:
+            self._protocol.pause_writing()
+        elif self._was_paused and not is_paused:
+            self._protocol.resume_writing()
+
+    def pause_writing(self) -> None:
+        if self._ready is None:
+            self._ready = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._ready is not None:
+            if not self._ready.done():
+                self._ready.set_result(None)
+            self._ready = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(ConnectionError("Connection is closed by peer") if exc is None else exc)
+        self._protocol.connection_lost(exc)
+
+    def connection_made(self, transport: Any) -> None:
+        raise RuntimeError("Invalid state: connection should have been established already.")
+
+    def data_received(self, data: bytes) -> None:
+        raise RuntimeError("Invalid state: reading should be paused")
+
+    def eof_received(self) -> None:
+        raise RuntimeError("Invalid state: reading should be paused")
