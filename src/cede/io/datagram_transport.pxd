@@ -14,7 +14,7 @@ cdef class DatagramTransport(Endpoint):
     cdef bint _is_connected
 
     cdef void _update_interest(self) except *
-    cdef void _on_ready(self, int events) except *
+    cdef object _on_ready(self, int events)
     @cython.locals(most=int)
     cdef void _receive(self) except *
     cdef bint _send(self, object data, object address) except -1
