@@ -287,7 +287,7 @@ class Loop:
         self._waker.close()
         self._poller.close()
         self._callbacks.clear()
-        self._timers.clear()
+        self._timers._clear()
         self._incoming.clear()
         self._ready.clear()
         release(self)
@@ -339,6 +339,8 @@ class Loop:
         handle._init(callback, args, self, context)
         if self._debug:
             handle._source_traceback = reports.callers_stack()
+        if self._incoming:
+            self._accept_incoming()  # asyncio: what another thread asked for before goes first
         self._ready.append(handle)
         return handle
 

@@ -24,3 +24,6 @@ cdef class TimerHeap:
 
     @cython.locals(heap=list, size=Py_ssize_t, child_place=Py_ssize_t, child=TimerHandle, sibling=TimerHandle)
     cdef object _sink(self, TimerHandle handle, Py_ssize_t place)
+
+    @cython.locals(handle=TimerHandle)
+    cdef object _clear(self)

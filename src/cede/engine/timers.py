@@ -71,6 +71,9 @@ class TimerHeap:
 
     def clear(self):
         """Forget every timer."""
+        self._clear()
+
+    def _clear(self):
         for handle in self._heap:
             handle._place = -1
         self._heap.clear()
