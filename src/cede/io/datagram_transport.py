@@ -29,6 +29,10 @@ _CLOSING = CLOSING
 _LOST = LOST
 
 
+# asyncio: its datagram transports are both.
+_Face = type("DatagramTransport", (asyncio.DatagramTransport, asyncio.Transport), {})
+
+
 class DatagramTransport(Endpoint):
     """The transport of a datagram socket, which it owns and closes.
 
@@ -54,7 +58,7 @@ class DatagramTransport(Endpoint):
     # asyncio: isinstance(transport, asyncio.DatagramTransport) is asked by libraries.
     @property
     def __class__(self):
-        return asyncio.DatagramTransport
+        return _Face
 
     @property
     def _sock(self):

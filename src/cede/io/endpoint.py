@@ -67,6 +67,8 @@ class Endpoint(Watcher):
         elif self._state != OPEN:
             info.append("closing")
         info.append(f"fd={self._fd}")
+        if self._state == OPEN:
+            info.append("open")
         if self._waiting:
             info.append(f"bufsize={self._waiting}")
         return f"<{' '.join(info)}>"
