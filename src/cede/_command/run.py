@@ -19,7 +19,8 @@ usage: cede run [options] app.py [arguments]
 
 Run a program as python would, with every asyncio.run, asyncio.Runner and asyncio.new_event_loop in it on
 cede. Exit status, signals, tracebacks, sys.argv and __main__ are what they are with python. The program may
-also be a directory or zip file with a __main__.py, or - for standard input.
+also be a directory or zip file with a __main__.py, or - for standard input. A program that names another loop
+itself keeps that one; some take ours by name: uvicorn --loop cede:new_event_loop app:app
 
 options:
   --debug    asyncio's debug mode (slow callbacks, never-awaited coroutines with their origin, ...)
