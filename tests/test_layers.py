@@ -126,6 +126,112 @@ def imports_of_py(module: str) -> set[str]:
     found: set[str] = set()
     for node in running_nodes(parse(source_of(module))):
         if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            target = resolve(module, node.level, node.module or "")
+            found |= named(target, [alias.name for alias in node.names])
+    return {name for name in found if name == "cede" or name.startswith("cede.")}
+
+
+def imports_of_pxd(path: Path) -> set[str]:
+    module = module_of(path)
+    found: set[str] = set()
+    for dots, name, names in re.findall(r"^from\s+(\.*)([\w.]*)\s+cimport\s+([^#\n]+)", path.read_text(), re.M):
+        target = resolve(module, len(dots), name)
+        found |= named(target, [part.split()[0] for part in names.strip("() ").split(",") if part.strip()])
+    return {name for name in found if name == "cede" or name.startswith("cede.")}
+
+
+# -- the order ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place() -> None:
+    missing = [module for module in MODULES if module not in ORDER]
+    assert not missing, f"give these a place in LAYERS (and in docs/architecture.md): {missing}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    imported = imports_of_py(module)
+    pxd = source_of(module).with_suffix(".pxd")
+    if pxd.exists() and pxd.name != "__init__.pxd":
+        imported |= imports_of_pxd(pxd)
+    # A package's name in an import means its __init__; a module always imports the packages it stands in.
+    imported -= {module} | {module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1) if module != "cede"}
+    upward = sorted(name for name in imported if ORDER.get(name, 10_000) >= ORDER.get(module, -1))
+    assert not upward, f"{module} imports what stands above or beside it: {upward}"
+
+
+ALONE = """
+import importlib, os, sys, types
+package = types.ModuleType("cede")     # stands in for cede/__init__.py, which would import everything
+package.__path__ = [sys.argv[1]]
+sys.modules["cede"] = package
+if os.environ.get("CEDE_PURE", "") not in ("", "0"):
+    importlib.import_module("cede._pure").install()
+module = importlib.import_module(sys.argv[2])
+print(module.__file__)
+"""
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ("cede", "cede.__main__")])
+def test_imports_alone(module: str, pytestconfig: pytest.Config) -> None:
+    """Each module can be the first of cede's that a process imports; and it comes in the speed that was asked for."""
+    import cede
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ALONE, cede.__path__[0], module],
+        capture_output=True,
+        text=True,
+        timeout=25,
+    )
+    assert done.returncode == 0, done.stderr
+    compiled = not done.stdout.strip().endswith(".py")
+    expected = module in COMPILED and not pytestconfig.getoption("pure")
+    assert compiled is expected, f"it came from {done.stdout}"
+
+
+# -- compiled and interpreted ------------------------------------------------------------------------------------------
+
+
+def test_the_list_of_compiled_modules_is_the_set_of_pxd_files() -> None:
+    listed = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")["COMPILED_MODULES"]
+    assert sorted(listed) == COMPILED
+    assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_no_compiled_module_holds_a_coroutine_function(module: str) -> None:
+    """Compiled coroutines break `inspect`, `print_stack` and repr, and are slower than interpreted ones."""
+    found = [node.lineno for node in ast.walk(parse(source_of(module))) if isinstance(node, ast.AsyncFunctionDef)]
+    assert not found, f"async def in lines {found}"
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_compiled_modules_are_plain_python(module: str) -> None:
+    """No `import cython`, no directive comments: setup.py is the only place for directives."""
+    text = source_of(module).read_text(encoding="utf-8")
+    assert not re.search(r"^#\s*cython:", text, re.M), "directives belong in setup.py"
+    assert not re.search(r"^#\s*cython:", source_of(module).with_suffix(".pxd").read_text(encoding="utf-8"), re.M)
+
+
+def arity(function: Callable[..., object]) -> int:
+    """Return how many arguments it has; a builtin that does not tell is taken to have none."""
+    try:
+        return len(signature(function).parameters)
+    except ValueError:
+        return 0
+
+
+def twin_functions_py(path: Path) -> dict[str, int]:
+    """Return the public functions of a twin: name → number of arguments; `monotonic = time.monotonic` is one too."""
+    namespace = runpy.run_path(str(path), run_name="cede.engine.twin")
+    found = {}
+    for node in parse(path).body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = len(node.args.posonlyargs) + len(node.args.args)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             found.update({name: arity(namespace[name]) for name in names if callable(namespace[name])})
     return {name: count for name, count in found.items() if not name.startswith("_")}
 
