@@ -16,10 +16,10 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from .engine.futures import Future, isfuture
+from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
 from .engine.pollers.select import SelectorPoller
-from .engine.tasks import Task
+from .engine.tasks import create_task
 from .net import (
     children,
     connect,
@@ -112,25 +112,20 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
 
     # --- Futures and tasks
 
-    def create_future(self) -> Any:
-        """Return a new future of this loop."""
-        return Future(loop=self)
+    create_future = create_future
+    create_task = create_task
 
-    def create_task(self, coro: Coroutine[Any, Any, Any], **kwargs: Any) -> Any:
-        """Run a coroutine as a task. The keywords are those of `Task`, or of the task factory."""
+    def _task_of_factory(self, coro: Any, name: Any, context: Any, kwargs: dict[str, Any]) -> Any:
+        """Have the task factory make the task."""
         factory = self._task_factory
-        if factory is None:
-            self._check_closed()
-            return Task(coro, loop=self, **kwargs)
-        return self._task_of_factory(factory, coro, kwargs)
-
-    def _task_of_factory(self, factory: TaskFactory, coro: Any, kwargs: dict[str, Any]) -> Any:
-        self._check_closed()
+        assert factory is not None
         # asyncio: before 3.14 asyncio.create_task() gives name=None and context=None also when nobody asked.
-        kwargs = {key: value for key, value in kwargs.items() if value is not None or key not in ("name", "context")}
-        if self._factory_takes_name or "name" not in kwargs:
+        if context is not None:
+            kwargs["context"] = context
+        if name is None:
             return factory(self, coro, **kwargs)
-        name = kwargs.pop("name")
+        if self._factory_takes_name:
+            return factory(self, coro, name=name, **kwargs)
         task = factory(self, coro, **kwargs)
         if hasattr(task, "set_name"):
             task.set_name(name)

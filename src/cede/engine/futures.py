@@ -345,8 +345,13 @@ class Future(Runnable):
         return frozenset((self._awaited_by,))
 
 
+def create_future(loop):
+    """Return a new future of `loop`; this is `EventLoop.create_future`."""
+    return new_future(loop)
+
+
 def new_future(loop):
-    """Make a Future of `loop`; the short road for the engine's own."""
+    """Make a Future of `loop`; the short road past the arguments of the class."""
     future = Future.__new__(Future)
     future._init(loop)
     return future

@@ -32,7 +32,7 @@ from .clock import Clock, ForeignClock
 from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher
 from .pollers.base import READABLE, WRITABLE, Poller
 from .pollers.select import SelectorPoller
-from .running import _get_running_loop, _set_running_loop, leave_task, release
+from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
 from .timers import TimerHeap
 from .waker import Waker
 
@@ -48,6 +48,9 @@ _TURNS_PER_LOOK = 64
 _TURNS_PER_CLOCK = 8  # in a busy stretch the clock is read this often
 _SECONDS_PER_LOOK = 100e-6
 _LONGEST_WAIT = 24 * 3600.0  # seconds; longer ones overflow some pollers
+
+_current_tasks = current_tasks
+_swap_current_task = swap_current_task
 
 
 class Loop:
@@ -196,7 +199,10 @@ class Loop:
     def _leave_task(self):
         """Say that no task is running. From one task to the next it is not said: the next one takes its place."""
         self._entered = None
-        leave_task(self)
+        if _current_tasks is None:
+            _swap_current_task(self, None)
+        else:
+            del _current_tasks[self]
 
     def _flush(self):
         """Let each transport send what this turn wrote."""

@@ -39,4 +39,4 @@ cdef class Task(Future):
     cdef bint _cancel(self, object msg) except -1
 
 @cython.locals(task=Task)
-cpdef Task new_task(object loop, object coro)
+cdef Task _new_task(object loop, object coro, object name, object context)

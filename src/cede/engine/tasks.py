@@ -363,11 +363,23 @@ class Task(Future):
         reports.print_task_stack(self, limit, file)
 
 
-def new_task(loop, coro):
-    """Make a Task of `loop` with nothing special about it; the short road for `create_task`."""
+def create_task(loop, coro, *, name=None, context=None, **kwargs):
+    """Run a coroutine as a task of `loop`; this is `EventLoop.create_task`.
+
+    The keywords are `Task`'s, or those of the loop's task factory, which gets only those that say something.
+    """
+    loop._check_closed()
+    if loop._task_factory is not None:
+        return loop._task_of_factory(coro, name, context, kwargs)
+    if kwargs:
+        return Task(coro, loop=loop, name=name, context=context, **kwargs)
+    return _new_task(loop, coro, name, context)
+
+
+def _new_task(loop, coro, name, context):
     task = Task.__new__(Task)
     task._init(loop)
-    task._init_task(coro, None, None, False)
+    task._init_task(coro, name, context, False)
     return task
 
 
