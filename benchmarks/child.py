@@ -1,0 +1,92 @@
+"""Inside the fresh process of one run: `python -m benchmarks.child ROW PEER SCALE`.
+
+A program is run, small and then in full, and its numbers are printed; a server is started, its
+address is printed, and it serves until the process is killed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+from . import build, catalogue, peers
+from .clients import MARK
+from .row import Meter, Row, WrongAnswer
+
+WARMUP = 0.1  # of the measured run
+
+
+def tell(**facts: Any) -> None:
+    """Print a line that the harness reads."""
+    print(MARK + json.dumps(facts), flush=True)
+
+
+def address_of(started: Any) -> str:
+    """Return where a server, an endpoint or an address already written out can be reached."""
+    if isinstance(started, str):
+        return started
+    if isinstance(started, tuple):  # (transport, protocol), as create_datagram_endpoint returns
+        name = started[0].get_extra_info("sockname")
+    else:
+        name = started.sockets[0].getsockname()
+    return f"unix:{name}" if isinstance(name, str) else f"{name[0]}:{name[1]}"
+
+
+def serve(row: Row, package: ModuleType, loop_factory: Any) -> None:
+    """Start the row's server and stay."""
+
+    async def main() -> None:
+        started = await row.run()
+        tell(pid=os.getpid(), address=address_of(started))
+        await package.get_running_loop().create_future()
+
+    with package.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+def measure(row: Row, package: ModuleType, peer: peers.Peer, loop_factory: Any, scale: float) -> None:
+    """Run the row's program and print what it measured."""
+    imports = ", ".join(dict.fromkeys((peer.package, peer.module)))
+    measured = Meter(scale, loop_factory, imports)
+    meters = [Meter(scale * WARMUP, loop_factory, imports), measured] if row.warmup else [measured]
+    if inspect.iscoroutinefunction(row.run):
+        with package.Runner(loop_factory=loop_factory) as runner:
+            for meter in meters:
+                runner.run(row.run(meter, **row.variant))
+            tell(values=measured.values, wall_ns=measured.wall_ns)
+    else:
+        for meter in meters:
+            row.run(meter, **row.variant)
+        tell(values=measured.values, wall_ns=measured.wall_ns)
+
+
+def measure_limit(row: Row, scale: float) -> None:
+    """Run the row's limit: the same work without a loop."""
+    for meter in (Meter(scale * WARMUP), measured := Meter(scale)):
+        row.limit(meter, **row.variant)
+    tell(values=measured.values, wall_ns=measured.wall_ns)
+
+
+def main(module: str, name: str, peer_name: str, scale: float) -> None:
+    """Run one row on one peer."""
+    peer = peers.BY_NAME[peer_name]
+    package = peer.load_package()
+    row = next(row for row in catalogue.load(module, package) if row.name == name)
+    loop_factory = peer.loop_factory()
+    if peer.kind == "limit":
+        measure_limit(row, scale)
+    elif row.serves:
+        serve(row, package, loop_factory)
+    else:
+        measure(row, package, peer, loop_factory, scale)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]))
+    except (peers.Unusable, build.BuildFailed, WrongAnswer) as reason:
+        sys.exit(str(reason))
