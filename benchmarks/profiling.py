@@ -22,7 +22,8 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "callgrind": ("valgrind", "--tool=callgrind", "--callgrind-out-file={out}"),
     "py-spy": ("py-spy", "record", "--native", "--rate", "500", "--format", "flamegraph", "-o", "{out}", "--"),
 }
-SCALES = {"callgrind": 0.05}  # valgrind runs some fifty times slower
+# How much of a full run is done: enough to leave the imports behind; valgrind runs some fifty times slower.
+SCALES = {"callgrind": 0.3, "perf": 5.0, "py-spy": 5.0}
 SUFFIXES = {"py-spy": ".svg"}
 # tool -> what prints its finding
 READERS: dict[str, tuple[str, ...]] = {
@@ -45,8 +46,7 @@ def profile(pattern: str, tool: str, peer: Peer, settings: run.Settings) -> None
     if shutil.which(TOOLS[tool][0]) is None:
         sys.exit(f"{TOOLS[tool][0]} is not installed")
     out = Path(f"profile-{rows[0].name}-{peer.name}.{tool}{SUFFIXES.get(tool, '')}").absolute()
-    wrapped = dataclasses.replace(settings, wrapper=_filled(TOOLS[tool], out), scale=SCALES.get(tool, 1.0))
-    os.environ["PYTHONPERFSUPPORT"] = "1"  # 3.12+: Python's frames have names in perf
+    wrapped = dataclasses.replace(settings, wrapper=_filled(TOOLS[tool], out), scale=SCALES[tool])
     try:
         sample = run.run_once(rows[0], peer, wrapped)
     except run.Failed as failure:
