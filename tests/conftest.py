@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 SETTLE_SECONDS = float(
     os.environ.get("CEDE_TEST_SETTLE", "3")
@@ -71,6 +72,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         elif os.environ.get("CEDE_PURE", "") not in ("", "0"):
             hint = "CEDE_PURE is set: ask for `pytest --pure`, or unset it"
         raise pytest.UsageError(f"cede from {cede.__path__[0]} is {found}: {hint}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: Any) -> None:
+    """Arm again the limit that takes a hanging process down: pytest disarms it when a test fails, and then its
+    teardown may hang as well.
+    """
+    seconds = float(node.config.getini("faulthandler_timeout") or 0)
+    stderr = node.config.stash.get(fault_handler_stderr_fd_key, None)
+    if seconds and stderr is not None and isinstance(node, pytest.Item) and not node.config.getoption("usepdb"):
+        faulthandler.dump_traceback_later(seconds, file=stderr, exit=True)
 
 
 def speed_line() -> str:

@@ -122,6 +122,24 @@ def test_a_hanging_test_is_stopped(suite: Suite) -> None:
     assert "Timeout" in output
 
 
+def test_a_hang_that_swallows_its_timeout_takes_the_process_down(suite: Suite) -> None:
+    source = """
+@pytest.fixture
+def stubborn():
+    yield
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+def test_it(stubborn):
+    assert False
+"""
+    status, output = suite(source, "--timeout=1", "-o", "faulthandler_timeout=2")
+    assert status == 1, output
+    assert "Timeout (0:00:02)!" in output
+
+
 def test_an_async_test_runs_and_can_fail(suite: Suite) -> None:
     source = (
         "async def test_it(loop, tmp_path):\n    assert asyncio.get_running_loop() is loop\n    await cede.sleep(0)\n"
