@@ -23,7 +23,7 @@ cdef class StreamTransport(Watcher):
     cdef unsigned char _paused
     cdef unsigned char _at_eof
     cdef unsigned char _eof_asked
-    cdef unsigned char _protocol_paused
+    cdef readonly unsigned char _protocol_paused
     cdef unsigned char _flush_asked
     cdef unsigned char _buffered
     cdef int _writes_lost

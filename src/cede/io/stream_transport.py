@@ -24,6 +24,7 @@ import logging
 import os
 import socket
 import warnings
+from asyncio.constants import _SendfileMode
 from asyncio.trsock import TransportSocket
 
 from ..engine import native
@@ -56,6 +57,10 @@ class StreamTransport(Watcher):
     adds to what `get_extra_info` knows; `server` counts the connection; the protocol is called in
     `context` (default: a copy of the current one).
     """
+
+    # asyncio: loop.sendfile and loop.start_tls, and libraries like aiohttp, ask these.
+    _sendfile_compatible = _SendfileMode.TRY_NATIVE
+    _start_tls_compatible = True
 
     def __init__(self, loop, sock, protocol, waiter=None, extra=None, server=None, context=None):
         self._init(loop, sock, protocol, extra, server, context)
