@@ -22,7 +22,7 @@ def arguments() -> argparse.Namespace:
     add("rows", nargs="*", metavar="ROW", help="globs of rows, of their files or of sections (default: all)")
     add("--peers", help="comma-separated names (default: all that are installed)")
     add("--rounds", type=int, help="runs of each peer on each row (default: 5; quick: 1)")
-    add("--quick", action="store_true", help=f"do {QUICK_SCALE:.0%} of the work, once: to see that all runs")
+    add("--quick", action="store_true", help="do a tenth of the work, once: to see that all runs")
     add("--write", action="store_true", help="put the results of some rows into docs/ (a full run does so anyway)")
     add("--no-write", action="store_true", help="leave docs/ alone")
     add("--page", action="store_true", help="only make docs/performance.md anew from the results in docs/performance/")
