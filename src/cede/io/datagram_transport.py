@@ -217,6 +217,9 @@ class DatagramTransport(Endpoint):
             self._loop._disclaim(self._fd)
         Endpoint._call_connection_lost(self, exc)
 
+    def __del__(self):
+        self._abandoned()
+
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
 

@@ -37,3 +37,4 @@ cdef class Endpoint(Watcher):
     cdef void _drop_waiting(self) except *
     cdef void _force_close(self, object exc) except *
     cdef void _lose(self, object exc) except *
+    cdef void _abandoned(self) except *

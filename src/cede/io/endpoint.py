@@ -179,7 +179,8 @@ class Endpoint(Watcher):
             self._file.close()
             self._protocol = None
 
-    def __del__(self):
-        if getattr(self, "_connected", False):  # False too if its creation was refused
+    def _abandoned(self):
+        """What each subclass calls in its `__del__`, which compiled classes do not inherit."""
+        if self._connected:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
             self._file.close()

@@ -34,10 +34,10 @@ class ReadPipeTransport(Endpoint):
     """The transport of a pipe to read from, which it owns and closes. ValueError for a regular file."""
 
     def __init__(self, loop, pipe, protocol, waiter=None, extra=None, context=None):
-        mode = os.fstat(pipe.fileno()).st_mode
+        self._init(loop, pipe, protocol, extra, context)
+        mode = os.fstat(self._fd).st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is for pipes/sockets only.")
-        self._init(loop, pipe, protocol, extra, context)
         self._extra["pipe"] = pipe
         self._watched = False  # True iff the loop calls _read_ready
         os.set_blocking(self._fd, False)
@@ -99,17 +99,20 @@ class ReadPipeTransport(Endpoint):
         """Close the pipe; `connection_lost(None)` follows."""
         self._force_close(None)
 
+    def __del__(self):
+        self._abandoned()
+
 
 class WritePipeTransport(Endpoint):
     """The transport of a pipe to write to, which it owns and closes. ValueError for a regular file."""
 
     def __init__(self, loop, pipe, protocol, waiter=None, extra=None, context=None):
-        info = os.fstat(pipe.fileno())
+        self._init(loop, pipe, protocol, extra, context)
+        info = os.fstat(self._fd)
         mode = info.st_mode
         is_fifo = stat.S_ISFIFO(mode)
         if not (is_fifo or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is only for pipes, sockets and character devices")
-        self._init(loop, pipe, protocol, extra, context)
         self._extra["pipe"] = pipe
         self._out = WriteBuffer()
         self._watched = False  # True iff the loop calls _write_ready
@@ -231,3 +234,6 @@ class WritePipeTransport(Endpoint):
     def abort(self):
         """Close the pipe at once; what is buffered is dropped."""
         self._force_close(None)
+
+    def __del__(self):
+        self._abandoned()
