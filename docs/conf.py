@@ -16,7 +16,6 @@ extensions = ["myst_parser"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # there may be no page that the index does not name
 highlight_language = "python"
 
 html_theme = "furo"
