@@ -112,18 +112,20 @@ from .transports import (  # noqa: E402
     WriteTransport,
 )
 
-if TYPE_CHECKING:
-    from asyncio.streams import (
-        StreamReader,
-        StreamReaderProtocol,
-        StreamWriter,
-        open_connection,
-        open_unix_connection,
-        start_server,
-        start_unix_server,
-    )
-    from asyncio.subprocess import create_subprocess_exec, create_subprocess_shell
+# Until cede has its own: no cost, since importing anything of asyncio imports them.
+from asyncio import streams, subprocess  # noqa: E402, F401  # isort: skip
+from asyncio.streams import (  # noqa: E402
+    StreamReader,
+    StreamReaderProtocol,
+    StreamWriter,
+    open_connection,
+    open_unix_connection,
+    start_server,
+    start_unix_server,
+)
+from asyncio.subprocess import create_subprocess_exec, create_subprocess_shell  # noqa: E402
 
+if TYPE_CHECKING:
     from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph
     from .net.serve import Server
 
@@ -137,16 +139,11 @@ BaseEventLoop = SelectorEventLoop = EventLoop
 _LATER = {
     "Server": ".net.serve",
     **dict.fromkeys(
-        ("StreamReader", "StreamReaderProtocol", "StreamWriter", "open_connection", "open_unix_connection"),
-        "asyncio.streams",
-    ),
-    **dict.fromkeys(("start_server", "start_unix_server"), "asyncio.streams"),
-    **dict.fromkeys(("create_subprocess_exec", "create_subprocess_shell"), "asyncio.subprocess"),
-    **dict.fromkeys(
         ("FrameCallGraphEntry", "FutureCallGraph", "capture_call_graph", "format_call_graph", "print_call_graph"),
         ".graph",
     ),
 }
+_LATER_MODULES = ("graph", "staggered")
 
 # Deprecated names, and what they are in `policy`.
 _DEPRECATED = {
@@ -161,6 +158,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(_importlib.import_module(_LATER[name], __name__), name)
         globals()[name] = value
         return value
+    if name in _LATER_MODULES:
+        return _importlib.import_module(f".{name}", __name__)
     if name in _DEPRECATED:
         _warnings.warn(
             f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16", DeprecationWarning, stacklevel=2
@@ -170,7 +169,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_LATER_MODULES})
 
 
 __all__ = (

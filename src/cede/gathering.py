@@ -32,7 +32,7 @@ class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
     ) -> None:
         super().__init__(loop=loop)
         self._children = children  # in the order of the results; a future that was given twice stands here twice
-        self._unfinished = 0  # different children not done, or whose callback has not run
+        self._unfinished = 0  # different children whose end has not been seen
         self._awaiter = waiter  # the task that called gather, for call graphs
         self._return_exceptions = return_exceptions
         self._cancel_requested = False  # True iff cancel() reached a child
@@ -40,7 +40,7 @@ class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
     def _watch(self, children: list[Future[Any]]) -> None:
         """Count down as `children` (each once) become done; those that are done already count at once."""
         callback = self._child_done
-        context = copy_context()  # one for all: a copy each would cost more than the callback
+        context = copy_context()  # one for all: a copy each would cost as much as the callback
         waiter = self._awaiter
         self._unfinished = len(children)
         done = []
@@ -67,21 +67,26 @@ class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
         return reached
 
     def _child_done(self, child: Future[Any]) -> None:
-        self._unfinished -= 1
         if self._awaiter is not None:
             future_discard_from_awaited_by(child, self._awaiter)
-        if self.done():
-            if not child.cancelled():
-                child.exception()  # nobody will ask for it any more
-            return
-        if not self._return_exceptions:
-            exc = child._make_cancelled_error() if child.cancelled() else child.exception()  # type: ignore[attr-defined]
-            if exc is not None:
-                self._let_go()
-                self.set_exception(exc)
-                return
-        if self._unfinished == 0:
+        self._unfinished -= 1
+        if child.cancelled():
+            exc = None if self._return_exceptions else child._make_cancelled_error()  # type: ignore[attr-defined]
+        else:
+            exc = child.exception()  # from now on it counts as retrieved, whatever becomes of it
+        if exc is not None and not self._return_exceptions:
+            self._fail_early(exc)
+        elif self._unfinished == 0 and not self.done():
             self._finish()
+
+    def _fail_early(self, exc: BaseException) -> None:
+        """Fail with the first exception; the other children run on, and nobody waits for them."""
+        if self.done():
+            return
+        if self._awaiter is not None:
+            for child in self._children:
+                future_discard_from_awaited_by(child, self._awaiter)
+        self.set_exception(exc)
 
     def _finish(self) -> None:
         if self._cancel_requested:
@@ -91,12 +96,6 @@ class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
             self.set_result([_outcome(child) for child in self._children])
         else:
             self.set_result([child.result() for child in self._children])
-
-    def _let_go(self) -> None:
-        """Nobody waits for the children that run on: take them out of the call graph."""
-        if self._awaiter is not None:
-            for child in self._children:
-                future_discard_from_awaited_by(child, self._awaiter)
 
 
 def _outcome(child: Future[Any]) -> Any:

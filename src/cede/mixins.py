@@ -62,7 +62,7 @@ class WaitLine(deque):  # type: ignore[type-arg]
         while self:
             waiter = self.popleft()
             if not waiter.done():
-                waiter.set_result(True)
+                waiter.set_result(None)
                 return True
         return False
 
@@ -71,7 +71,7 @@ class WaitLine(deque):  # type: ignore[type-arg]
         while self:
             waiter = self.popleft()
             if not waiter.done():
-                waiter.set_result(True)
+                waiter.set_result(None)
 
     def leave(self, waiter: Future[Any]) -> None:
         """Take out a waiter that will not use its turn. It may have been taken out already.

@@ -38,6 +38,8 @@ class Timeout:
     `when` is the deadline in seconds of the loop's clock; None: never.
     """
 
+    __slots__ = ("_state", "_when", "_handle", "_task", "_cancelling", "__weakref__")
+
     def __init__(self, when: float | None) -> None:
         self._state = _CREATED
         self._when = when
@@ -73,16 +75,16 @@ class Timeout:
             self._handle.cancel()
             self._handle = None
         if when is not None:
-            self._arm(when, get_running_loop())
+            loop = get_running_loop()
+            self._arm(when, loop, loop.time())
 
-    def _arm(self, when: float, loop: AbstractEventLoop) -> None:
-        if when <= loop.time():
-            self._handle = loop.call_soon(self._expire)
-        else:
-            self._handle = loop.call_at(when, self._expire)
+    def _arm(self, when: float, loop: AbstractEventLoop, now: float) -> None:
+        # A deadline that has passed cancels before the block's next step, a timer would after it.
+        self._handle = loop.call_at(when, self._expire) if when > now else loop.call_soon(self._expire)
 
     async def __aenter__(self) -> Timeout:
-        self._enter()
+        loop = get_running_loop()
+        self._enter(loop, 0.0 if self._when is None else loop.time())
         return self
 
     async def __aexit__(
@@ -90,7 +92,7 @@ class Timeout:
     ) -> None:
         self._leave(exc_val)
 
-    def _enter(self) -> None:
+    def _enter(self, loop: AbstractEventLoop, now: float) -> None:
         if self._state is not _CREATED:
             raise RuntimeError("Timeout has already been entered")
         task = current_task()
@@ -100,7 +102,7 @@ class Timeout:
         self._task = task
         self._cancelling = task.cancelling()
         if self._when is not None:
-            self._arm(self._when, get_running_loop())
+            self._arm(self._when, loop, now)
 
     def _leave(self, exc: BaseException | None) -> None:
         """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""

@@ -123,8 +123,10 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
         return await _take_or_cancel(ensure_future(fut))
     if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
         return fut.result()  # type: ignore[attr-defined,no-any-return]
-    limit = Timeout(get_running_loop().time() + timeout)
-    limit._enter()
+    loop = get_running_loop()
+    now = loop.time()
+    limit = Timeout(now + timeout)
+    limit._enter(loop, now)
     try:
         result = await fut
     except BaseException as exc:
