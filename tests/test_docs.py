@@ -1,0 +1,38 @@
+"""What the documentation shows works: whole programs in it are run, and commands in it exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["README.md", "docs/index.md", "docs/getting-started.md", "docs/two-speeds.md", "CONTRIBUTING.md"]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return (page, text) of every code block of that language."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return [(page, text) for page in PAGES for text in fence.findall((ROOT / page).read_text(encoding="utf-8"))]
+
+
+PROGRAMS = [(page, text) for page, text in blocks("python") if "cede.run(" in text]
+
+
+@pytest.mark.parametrize(("page", "source"), PROGRAMS, ids=[page for page, _ in PROGRAMS])
+def test_programs_run(page: str, source: str, run_python: Callable[..., Any], free_port: Callable[[], int]) -> None:
+    run_python(source.replace("8888", str(free_port())))
+
+
+def test_there_are_programs_to_run() -> None:
+    assert {"README.md", "docs/index.md"} <= {page for page, _ in PROGRAMS}
+
+
+def test_make_knows_the_targets_that_are_named() -> None:
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page, text in blocks("console"):
+        for targets in re.findall(r"^\$ make((?: [a-z-]+)*)", text, re.MULTILINE):
+            assert set(targets.split()) <= known, page
