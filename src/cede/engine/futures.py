@@ -106,7 +106,7 @@ class Future(Runnable):
         if self._phase == _CANCELLED:
             return self._cancelled_error()
         if self._phase == _PENDING:
-            return InvalidStateError("Result is not ready.")
+            return InvalidStateError("Result is not set.")
         self._log_unretrieved = False
         return self._exception.with_traceback(self._exception_tb)
 
