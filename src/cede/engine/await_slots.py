@@ -8,4 +8,12 @@ Python.
 
 
 def install(future_type):
-    """Give `future_type` the slots."""
+    """Give `future_type` the slots.
+
+    Interpreted, give it what a compiled type has by nature: the fields that a future looks at when `__init__`
+    failed or never ran are None or zero.
+    """
+    for name in ("_loop", "_engine", "_exception", "_result", "_waiter", "_others", "_coro", "_name", "_fut_waiter"):
+        setattr(future_type, name, None)
+    for name in ("_phase", "_log_unretrieved", "_log_destroy_pending", "_asyncio_future_blocking"):
+        setattr(future_type, name, 0)
