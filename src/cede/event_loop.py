@@ -50,7 +50,6 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
 
     def __init__(self, selector: Any = None, *, clock: Any = None, poller: Any = None) -> None:
         super().__init__(clock, poller if selector is None else SelectorPoller(selector))
-        self._task_factory: TaskFactory | None = None
         self._factory_takes_name = True  # True iff the task factory has a parameter for the task's name
         self._default_executor: Any = None  # made when first needed
         self._executor_shutdown_called = False  # True iff the default executor takes no more calls
@@ -93,8 +92,6 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
             return
-        if self.get_debug():
-            logger.debug("Close %r", self)
         self._forget_signals()  # Order: while the waker, into which signals are written, is still open
         super().close()
         self._executor_shutdown_called = True

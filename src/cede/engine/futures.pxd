@@ -26,6 +26,8 @@ cdef class Future(Runnable):
 
     @cython.locals(engine=Loop)
     cdef object _init(self, object loop)
+    @cython.locals(engine=Loop)
+    cdef bint _in_debug_mode(self) except -1
     cdef object _outcome(self)
     cdef object _take_error(self)
     cdef object _cancelled_error(self)

@@ -18,7 +18,7 @@ on any other loop (`_engine` is None) it goes through that loop's `call_soon`.
 
 import asyncio
 from asyncio import CancelledError, InvalidStateError
-from types import GenericAlias
+from types import CoroutineType, GenericAlias
 
 from . import native, reports
 from .handles import Handle, Runnable
@@ -61,7 +61,12 @@ class Future(Runnable):
         self._waiter = None  # the Task that awaits, if it asked first
         self._others = None  # those who asked after it: a list of tasks and of (callback, context), or None
         self._awaited_by = None  # who waits, for call graphs: None, one awaiter, or a set of them
-        self._source_traceback = reports.callers_stack() if loop.get_debug() else None
+        # where it was made; debug mode only
+        self._source_traceback = reports.callers_stack() if self._in_debug_mode() else None
+
+    def _in_debug_mode(self):
+        engine = self._engine
+        return self._loop.get_debug() if engine is None else engine._debug
 
     # asyncio: isinstance(future, asyncio.Future) is asked by libraries.
     @property
@@ -86,7 +91,7 @@ class Future(Runnable):
     def get_loop(self):
         """Return the event loop the future belongs to."""
         if self._loop is None:
-            raise RuntimeError(f"{type(self).__name__} object is not initialized.")
+            raise RuntimeError("Future object is not initialized.")
         return self._loop
 
     def result(self):
@@ -193,7 +198,7 @@ class Future(Runnable):
     def _refusal(self):
         """The error for resolving a future that is done, or that was never initialized."""
         if self._loop is None:
-            return RuntimeError(f"{type(self).__name__} object is not initialized.")
+            return RuntimeError("Future object is not initialized.")
         return InvalidStateError(f"{self._state}: {self!r}")
 
     def _wake_all(self):
@@ -362,6 +367,10 @@ def isfuture(obj):
 
     Its class has `_asyncio_future_blocking`, and the object's own is not None.
     """
+    if type(obj) is Future:
+        return True
+    if type(obj) is CoroutineType:
+        return False
     return hasattr(obj.__class__, "_asyncio_future_blocking") and obj._asyncio_future_blocking is not None
 
 

@@ -14,7 +14,7 @@ cdef class Handle(Runnable):
     cdef readonly tuple _args
     cdef readonly object _loop
     cdef readonly object _context
-    cdef readonly bint _cancelled
+    cdef public bint _cancelled
     cdef public object _source_traceback
     cdef readonly object _repr
     cdef object __weakref__
@@ -30,9 +30,13 @@ cdef class ThreadSafeHandle(Handle):
     cdef object _init_threadsafe(self, object callback, tuple args, object loop, object context)
     cdef object _run(self)
 
+cdef class Timers:
+    cdef object _discard(self, TimerHandle handle)
+
 cdef class TimerHandle(Handle):
     cdef double _deadline
     cdef readonly object _when
+    cdef Timers _heap
     cdef Py_ssize_t _place
     cdef long long _order
 

@@ -83,7 +83,7 @@ class Handle(Runnable):
     def _cancel(self):
         if not self._cancelled:
             self._cancelled = True
-            if self._loop.get_debug():
+            if self._source_traceback is not None:
                 self._repr = repr(self)
             self._callback = None
             self._args = None
@@ -138,6 +138,14 @@ class ThreadSafeHandle(Handle):
                 self._finished.wait()
 
 
+class Timers:
+    """Where timer handles wait; `timers.TimerHeap` is the one there is."""
+
+    def _discard(self, handle):
+        """Take a handle out; nothing happens if it is not in."""
+        raise NotImplementedError
+
+
 class TimerHandle(Handle):
     """A callback that waits for its deadline; what `call_later` and `call_at` return."""
 
@@ -150,7 +158,8 @@ class TimerHandle(Handle):
     def _init_timer(self, when):
         self._deadline = when  # the time of the loop's clock, in seconds, as a C double for comparing
         self._when = when  # the same number as the caller gave it
-        self._place = -1  # its index in the heap, -1 outside of it
+        self._heap = None  # the TimerHeap it waits in, else None
+        self._place = -1  # its index there, else -1
         self._order = 0  # breaks ties: equal deadlines run in the order they were asked for
 
     @property
@@ -171,8 +180,8 @@ class TimerHandle(Handle):
 
     def _cancel(self):
         if not self._cancelled:
-            if self._place >= 0:
-                self._loop._timer_handle_cancelled(self)
+            if self._heap is not None:
+                self._heap._discard(self)
             Handle._cancel(self)
 
     def _repr_info(self):

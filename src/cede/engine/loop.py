@@ -84,6 +84,7 @@ class Loop:
         self._entered = None  # the task that the registry of current tasks still names, else None
         self._current_handle = None  # what runs now; debug mode only
         self._exception_handler = None
+        self._task_factory = None  # what makes the tasks instead of Task, else None; EventLoop's
         self._saved_origin_depth = None  # what to restore after tracking coroutine origins, else None
         self._saved_hooks = None  # the thread's async generator hooks, while the loop runs
         self._wants_signals = False  # True iff signals are to be noticed even when the loop does not run
@@ -393,9 +394,6 @@ class Loop:
             handle._source_traceback = reports.callers_stack()
         self._timers._add(handle)
         return handle
-
-    def _timer_handle_cancelled(self, handle):
-        self._timers._discard(handle)
 
     def _check_call(self, callback, method):
         """What `call_*` refuse: a closed loop, and in debug mode a wrong thread or a wrong callback."""

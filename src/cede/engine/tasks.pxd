@@ -7,6 +7,7 @@ from .loop cimport Loop
 cdef int _PENDING, _FINISHED
 cdef int _SCHEDULED, _RUNNING, _WAITING, _DONE
 cdef dict _current_tasks
+cdef long long _tasks_made
 cdef set _live
 
 cdef class Task(Future):
@@ -18,6 +19,7 @@ cdef class Task(Future):
     cdef readonly object _coro
     cdef object _context
     cdef object _name
+    cdef long long _number
 
     cdef object _init_task(self, object coro, object name, object context, bint eager_start)
     cdef object _schedule(self)
@@ -39,4 +41,5 @@ cdef class Task(Future):
     cdef bint _cancel(self, object msg) except -1
 
 @cython.locals(task=Task)
-cdef Task _new_task(object loop, object coro, object name, object context)
+cdef object _make_task(Loop loop, object coro, object name, object context, dict kwargs)
+cdef object _count_task()

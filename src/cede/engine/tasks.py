@@ -19,7 +19,6 @@ half-way; and between two steps it is in at most one place: the ready list, or o
 
 import asyncio
 import inspect
-import itertools
 from asyncio import CancelledError, coroutines
 from contextvars import Context
 from types import CoroutineType
@@ -35,7 +34,7 @@ _RUNNING = 1
 _WAITING = 2
 _DONE = 3
 
-_next_number = itertools.count(1).__next__
+_tasks_made = 0  # tasks without a name of their own, so far
 _current_tasks = running.current_tasks
 _swap_current_task = running.swap_current_task
 _live = running.live
@@ -63,7 +62,8 @@ class Task(Future):
         self._fut_waiter = None  # what it awaits; stays, though done, until the next step begins
         self._coro = coro
         self._context = None
-        self._name = None  # a str; an int stands for Task-<int>, and is made into words when asked for
+        self._name = None  # a str; None stands for Task-<number>, put into words when asked for
+        self._number = 0
         if type(coro) is not CoroutineType and not coroutines.iscoroutine(coro):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
         if context is None:
@@ -72,7 +72,11 @@ class Task(Future):
             self._context = context
         else:
             raise TypeError(f"a contextvars.Context was expected, got {type(context).__name__}")
-        self._name = _next_number() if name is None else str(name)
+        if name is None:
+            _count_task()
+            self._number = _tasks_made
+        else:
+            self._name = str(name)
         if eager_start and self._loop.is_running():
             self._start_eagerly(context)
         else:
@@ -334,8 +338,8 @@ class Task(Future):
 
     def get_name(self):
         """Return the name, a str."""
-        if type(self._name) is int:
-            self._name = f"Task-{self._name}"
+        if self._name is None:
+            self._name = f"Task-{self._number}"
         return self._name
 
     def set_name(self, value, /):
@@ -368,19 +372,25 @@ def create_task(loop, coro, *, name=None, context=None, **kwargs):
 
     The keywords are `Task`'s, or those of the loop's task factory, which gets only those that say something.
     """
-    loop._check_closed()
+    return _make_task(loop, coro, name, context, kwargs)
+
+
+def _make_task(loop, coro, name, context, kwargs):
+    if loop._closed:
+        loop._check_closed()
     if loop._task_factory is not None:
         return loop._task_of_factory(coro, name, context, kwargs)
     if kwargs:
         return Task(coro, loop=loop, name=name, context=context, **kwargs)
-    return _new_task(loop, coro, name, context)
-
-
-def _new_task(loop, coro, name, context):
     task = Task.__new__(Task)
     task._init(loop)
     task._init_task(coro, name, context, False)
     return task
+
+
+def _count_task():
+    global _tasks_made
+    _tasks_made += 1
 
 
 def _nothing():

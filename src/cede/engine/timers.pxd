@@ -1,10 +1,10 @@
 cimport cython
 
-from .handles cimport TimerHandle
+from .handles cimport TimerHandle, Timers
 
 cdef double _INFINITY
 
-cdef class TimerHeap:
+cdef class TimerHeap(Timers):
     cdef list _heap
     cdef long long _asked
 

@@ -8,7 +8,10 @@ Ties of deadlines go by `_order`, so equal deadlines run in the order in which t
 """
 
 
-class TimerHeap:
+from .handles import Timers
+
+
+class TimerHeap(Timers):
     """The handles that wait for their deadline."""
 
     def __init__(self):
@@ -25,6 +28,7 @@ class TimerHeap:
     def _add(self, handle):
         self._asked += 1
         handle._order = self._asked
+        handle._heap = self
         self._heap.append(handle)
         self._rise(handle, len(self._heap) - 1)
 
@@ -38,6 +42,7 @@ class TimerHeap:
         if place < 0 or place >= len(heap) or heap[place] is not handle:
             return
         handle._place = -1
+        handle._heap = None
         last = heap.pop()
         if last is not handle:
             # Order: the last entry fills the gap; it may belong above it or below it.
@@ -76,6 +81,7 @@ class TimerHeap:
     def _clear(self):
         for handle in self._heap:
             handle._place = -1
+            handle._heap = None
         self._heap.clear()
 
     def _rise(self, handle, place):
