@@ -78,12 +78,12 @@ async def _pause(loop: Any, delay: float) -> None:
 # --- Receiving -----------------------------------------------------------------------------------
 
 
-async def sock_recv(loop: Any, sock: socket.socket, nbytes: int) -> bytes:
-    """Receive up to `nbytes` bytes; b"" at the end of the stream."""
+async def sock_recv(loop: Any, sock: socket.socket, n: int) -> bytes:
+    """Receive up to `n` bytes; b"" at the end of the stream."""
     _check(loop, sock)
     while True:
         try:
-            return sock.recv(nbytes)
+            return sock.recv(n)
         except (BlockingIOError, InterruptedError):
             pass
         await _readable(loop, sock)
