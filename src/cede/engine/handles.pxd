@@ -1,5 +1,7 @@
 from . cimport native
 
+cdef double _AT_ONCE
+
 cdef class Runnable:
     cdef object _run(self)
 

@@ -13,6 +13,9 @@ import threading
 from . import native, reports
 
 
+_AT_ONCE = float("-inf")
+
+
 class Runnable:
     """Anything that the ready list can hold."""
 
@@ -157,6 +160,9 @@ class TimerHandle(Handle):
 
     def _init_timer(self, when):
         self._deadline = when  # the time of the loop's clock, in seconds, as a C double for comparing
+        if not self._deadline >= _AT_ONCE:
+            # Not a number compares with nothing: it would break the heap's order. What is no number at all raises here.
+            self._deadline = _AT_ONCE
         self._when = when  # the same number as the caller gave it
         self._heap = None  # the TimerHeap it waits in, else None
         self._place = -1  # its index there, else -1
