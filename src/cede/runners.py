@@ -93,7 +93,7 @@ class Runner:
         try:
             _cancel_all_tasks(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor(_THREADS_TIMEOUT))  # type: ignore[call-arg,arg-type]
+            loop.run_until_complete(_end_of_threads(loop))
         finally:
             if self._is_current:
                 set_event_loop(None)
@@ -152,6 +152,13 @@ class Runner:
             self._loop.call_soon_threadsafe(_nothing)  # type: ignore[union-attr]
             return
         raise KeyboardInterrupt()
+
+
+def _end_of_threads(loop: AbstractEventLoop) -> Any:
+    try:
+        return loop.shutdown_default_executor(_THREADS_TIMEOUT)  # type: ignore[call-arg]
+    except TypeError:
+        return loop.shutdown_default_executor()  # a loop for Python 3.11, where it takes no timeout
 
 
 def _nothing() -> None:

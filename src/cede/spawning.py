@@ -87,6 +87,7 @@ def create_eager_task_factory(custom_task_constructor: Callable[..., Any]) -> Ca
     """
 
     def factory(loop: AbstractEventLoop, coro: Any, *, eager_start: bool = True, **kwargs: Any) -> Any:
+        """Make a task that starts at once, unless `eager_start` says otherwise."""
         return custom_task_constructor(coro, loop=loop, eager_start=eager_start, **kwargs)
 
     return factory

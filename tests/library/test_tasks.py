@@ -1,0 +1,321 @@
+"""Making tasks: create_task, ensure_future, eager factories, and from other threads."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import gc
+import threading
+import time
+
+import cede
+import pytest
+
+VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
+
+
+async def returning(value, turns=0):
+    for _ in range(turns):
+        await cede.sleep(0)
+    return value
+
+
+# --- create_task
+
+
+async def test_create_task_gives_its_keywords_to_the_task():
+    context = contextvars.copy_context()
+    context.run(VARIABLE.set, "theirs")
+
+    async def look():
+        return VARIABLE.get(), cede.current_task().get_name()
+
+    task = cede.create_task(look(), name="named", context=context)
+    assert await task == ("theirs", "named")
+    assert task.get_context() is context
+
+
+async def test_create_task_gives_its_keywords_to_the_factory(loop):
+    calls = []
+
+    def factory(loop, coro, **kwargs):
+        calls.append(kwargs)
+        return cede.Task(coro, loop=loop)
+
+    loop.set_task_factory(factory)
+    await cede.create_task(returning(1))
+    await cede.create_task(returning(1), name="x", flavour="mint")
+    assert calls == [{}, {"name": "x", "flavour": "mint"}]
+
+
+async def test_a_context_must_be_a_context():
+    coro = returning(1)
+    with pytest.raises(TypeError, match="Context was expected"):
+        cede.create_task(coro, context=())
+    coro.close()
+
+
+def test_create_task_needs_a_running_loop():
+    coro = returning(1)
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        cede.create_task(coro)
+    coro.close()
+
+
+async def test_a_task_that_nobody_holds_lives_until_it_is_done():
+    ended = []
+
+    async def background():
+        await cede.sleep(0.001)
+        ended.append(1)
+
+    cede.create_task(background())
+    for _ in range(3):
+        gc.collect()
+        await cede.sleep(0.001)
+    assert ended == [1]
+
+
+async def test_tasks_and_futures_are_asyncio_s_too(loop):
+    task = cede.create_task(returning(1))
+    assert isinstance(task, asyncio.Task)
+    assert isinstance(task, cede.Task)
+    assert isinstance(task, asyncio.Future)
+    assert asyncio.isfuture(task)
+    assert asyncio.current_task() is cede.current_task()
+    assert task in asyncio.all_tasks()
+    assert task in cede.all_tasks(loop)
+    assert await task == 1
+
+
+async def test_asyncio_s_functions_work_with_cede_s_tasks():
+    assert await asyncio.gather(returning(1), cede.create_task(returning(2))) == [1, 2]
+    assert await asyncio.wait_for(cede.create_task(returning(3, 2)), 1000) == 3
+    done, _ = await asyncio.wait([asyncio.create_task(returning(4))])
+    assert done.pop().result() == 4
+
+
+# --- ensure_future
+
+
+async def test_ensure_future_returns_futures_as_they_are(loop):
+    for future in (loop.create_future(), asyncio.Future(loop=loop), cede.create_task(returning(1))):
+        assert cede.ensure_future(future) is future
+        assert cede.ensure_future(future, loop=loop) is future
+        future.cancel()
+
+
+async def test_ensure_future_makes_tasks_of_awaitables():
+    class Awaitable:
+        def __await__(self):
+            yield
+            return "awaitable"
+
+    assert await cede.ensure_future(Awaitable()) == "awaitable"
+    assert await cede.ensure_future(returning(1)) == 1
+
+
+async def test_ensure_future_refuses_another_loop_s_future(loop):
+    other = cede.new_event_loop()
+    try:
+        with pytest.raises(ValueError, match="different loop"):
+            cede.ensure_future(other.create_future(), loop=loop)
+    finally:
+        other.close()
+
+
+def test_ensure_future_refuses_what_cannot_be_awaited(loop):
+    for thing in ("text", 1, returning, (i for i in ())):
+        with pytest.raises(TypeError, match="required"):
+            cede.ensure_future(thing, loop=loop)
+
+
+def test_ensure_future_needs_a_loop_and_closes_the_coroutine_without(loop):
+    coro = returning(1)
+    with pytest.raises(RuntimeError, match="no current event loop"):
+        cede.ensure_future(coro)
+    with pytest.raises(RuntimeError, match="closed|already"):
+        coro.send(None)
+
+
+def test_ensure_future_takes_the_current_loop(loop):
+    cede.set_event_loop(loop)
+    try:
+        task = cede.ensure_future(returning(1))
+        assert task.get_loop() is loop
+        assert loop.run_until_complete(task) == 1
+    finally:
+        cede.set_event_loop(None)
+
+
+# --- Eager tasks
+
+
+async def test_the_eager_factory_runs_the_first_step_at_once(loop):
+    loop.set_task_factory(cede.eager_task_factory)
+    steps = []
+
+    async def work():
+        steps.append(cede.current_task())
+        await cede.sleep(0)
+        steps.append("second")
+        return "result"
+
+    me = cede.current_task()
+    task = cede.create_task(work(), name="eager")
+    assert steps == [task]
+    assert cede.current_task() is me
+    assert not task.done()
+    assert await task == "result"
+    assert cede.create_task(returning(1)).done()
+
+
+async def test_the_eager_factory_can_be_told_not_to(loop):
+    loop.set_task_factory(cede.eager_task_factory)
+    task = cede.create_task(returning(1), eager_start=False)
+    assert not task.done()
+    assert await task == 1
+
+
+async def test_a_custom_eager_factory(loop):
+    calls = []
+
+    class MyTask(cede.Task):
+        pass
+
+    def make(coro, **kwargs):
+        calls.append(kwargs)
+        return MyTask(coro, **kwargs)
+
+    loop.set_task_factory(cede.create_eager_task_factory(make))
+    task = cede.create_task(returning(1), name="x")
+    assert type(task) is MyTask
+    assert task.done()
+    assert calls == [{"loop": loop, "eager_start": True, "name": "x"}]
+
+
+async def test_one_task_can_be_started_eagerly():
+    task = cede.create_task(returning(1), eager_start=True)
+    assert task.done()
+    assert task.result() == 1
+
+
+# --- From another thread
+
+
+def in_thread(target):
+    thread = threading.Thread(target=target)
+    thread.start()
+    return thread
+
+
+async def test_a_coroutine_submitted_from_a_thread_runs_in_the_loop(loop):
+    results = []
+
+    def submit():
+        future = cede.run_coroutine_threadsafe(returning(cede), loop)
+        assert isinstance(future, concurrent.futures.Future)
+        results.append(future.result(10))
+
+    thread = in_thread(submit)
+    while thread.is_alive():
+        await cede.sleep(0.0005)
+    assert results == [cede]
+
+
+async def test_its_exception_comes_out_in_the_thread(loop):
+    async def fail():
+        raise ValueError("x")
+
+    errors = []
+    thread = in_thread(lambda: errors.append(cede.run_coroutine_threadsafe(fail(), loop).exception(10)))
+    while thread.is_alive():
+        await cede.sleep(0.0005)
+    assert [str(error) for error in errors] == ["x"]
+
+
+async def test_cancelling_in_the_thread_reaches_the_task(loop):
+    cancelled = []
+    started = threading.Event()
+
+    async def work():
+        started.set()
+        try:
+            await cede.sleep(1000)
+        except cede.CancelledError:
+            cancelled.append(1)
+            raise
+
+    def submit():
+        future = cede.run_coroutine_threadsafe(work(), loop)
+        assert started.wait(10)
+        assert future.cancel()
+        assert future.cancelled()
+
+    thread = in_thread(submit)
+    while thread.is_alive() or not cancelled:
+        await cede.sleep(0.0005)
+    assert cancelled == [1]
+
+
+async def test_cancelling_before_it_started_keeps_it_from_starting(loop):
+    ran = []
+
+    async def work():
+        ran.append(1)
+
+    future = cede.run_coroutine_threadsafe(work(), loop)
+    assert future.cancel()
+    for _ in range(4):
+        await cede.sleep(0)
+    assert ran == []
+
+
+async def test_cancelling_the_task_cancels_the_thread_s_future(loop):
+    before = cede.all_tasks()
+    future = cede.run_coroutine_threadsafe(cede.sleep(1000), loop)
+    await cede.sleep(0)
+    (task,) = cede.all_tasks() - before
+    await cede.sleep(0)
+    task.cancel()
+    await cede.sleep(0)
+    await cede.sleep(0)
+    assert future.cancelled()
+
+
+async def test_a_factory_that_fails_is_told_in_the_thread_and_in_the_loop(loop, loop_errors):
+    def factory(loop, coro, **kwargs):
+        coro.close()
+        raise NameError("factory")
+
+    loop.set_task_factory(factory)
+    future = cede.run_coroutine_threadsafe(returning(1), loop)
+    await cede.sleep(0)
+    await cede.sleep(0)
+    assert isinstance(future.exception(0), NameError)
+    assert isinstance(loop_errors.pop()["exception"], NameError)
+    loop.set_task_factory(None)
+
+
+def test_only_coroutines_can_be_submitted(loop):
+    with pytest.raises(TypeError, match="coroutine object is required"):
+        cede.run_coroutine_threadsafe(loop.create_future(), loop)
+
+
+async def test_the_thread_can_wait_with_a_timeout(loop):
+    outcome = []
+
+    def submit():
+        future = cede.run_coroutine_threadsafe(cede.sleep(1000), loop)
+        try:
+            future.result(0.001)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            outcome.append("timeout")
+
+    thread = in_thread(submit)
+    deadline = time.monotonic() + 10
+    while (thread.is_alive() or len(cede.all_tasks()) > 1) and time.monotonic() < deadline:
+        await cede.sleep(0.0005)
+    assert outcome == ["timeout"]
