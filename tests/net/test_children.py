@@ -106,7 +106,7 @@ async def test_without_pipes(spawn, watch):
 
 
 async def test_stderr_with_stdout(spawn):
-    transport, protocol = await spawn("sh", "-c", "echo out; echo err >&2", stderr=subprocess.STDOUT)
+    _transport, protocol = await spawn("sh", "-c", "echo out; echo err >&2", stderr=subprocess.STDOUT)
     await asyncio.wait_for(protocol.lost, 10)
     assert protocol.data == {1: b"out\nerr\n", 2: b""}
 
@@ -213,7 +213,7 @@ async def test_signals(spawn, watch):
         (lambda transport: transport.terminate(), signal.SIGTERM),
         (lambda transport: transport.kill(), signal.SIGKILL),
     ):
-        transport, protocol = await spawn(*SLEEPS)
+        transport, _protocol = await spawn(*SLEEPS)
         send(transport)
         assert await asyncio.wait_for(transport._wait(), 10) == -number
 
@@ -267,7 +267,7 @@ async def test_an_error_of_connection_made_is_reported(loop, spawn, loop_errors)
             super().connection_made(transport)
             raise ZeroDivisionError
 
-    transport, protocol = await spawn("true", protocol=Protocol)
+    _transport, protocol = await spawn("true", protocol=Protocol)
     assert isinstance(loop_errors.pop()["exception"], ZeroDivisionError)
     await asyncio.wait_for(protocol.lost, 10)
 
@@ -318,13 +318,18 @@ async def test_repr(spawn):
     assert "closed" in repr(transport)
 
 
+def drop(held):
+    """Let go of what a list holds."""
+    held.clear()
+    gc.collect()
+
+
 async def test_an_abandoned_transport_complains(loop):
-    transport, protocol = await loop.subprocess_exec(asyncio.SubprocessProtocol, "true", stdin=None)
-    await transport._wait()
+    held = [*await loop.subprocess_exec(asyncio.SubprocessProtocol, "true", stdin=None)]
+    await held[0]._wait()
     await asyncio.sleep(0.01)
     with pytest.warns(ResourceWarning, match="unclosed transport <SubprocessTransport pid="):
-        del transport, protocol
-        gc.collect()
+        drop(held)
 
 
 def test_a_loop_that_closes_lets_go_of_the_child(loop):

@@ -203,7 +203,7 @@ async def test_a_local_address_of_another_family(loop, listener):
         return [(INET, socket.SOCK_STREAM, 6, "", listener.getsockname())]
 
     loop.getaddrinfo = getaddrinfo
-    with pytest.raises(OSError, match="no matching local address with family=.*AF_INET.* found"):
+    with pytest.raises(OSError, match=r"no matching local address with family=.*AF_INET.* found"):
         await loop.create_connection(Recorder, "name", 1, local_addr=("local", 0))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import os
 import socket
@@ -111,7 +112,7 @@ async def test_the_largest_datagram(loop, endpoint):
 async def test_unix_datagrams(loop, endpoint, unix_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stale:
         stale.bind(unix_path)
-    server, at_server = await endpoint(unix_path, family=socket.AF_UNIX)
+    _server, at_server = await endpoint(unix_path, family=socket.AF_UNIX)
     client, _ = await endpoint(remote_addr=unix_path, family=socket.AF_UNIX)
     client.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
     client.sendto(bytes(100_000))
@@ -171,7 +172,7 @@ async def test_pausing_from_inside_takes_effect_at_once(loop, endpoint):
         transport.sendto(b"x", address(transport))
         transport.sendto(b"x", address(transport))
         transport.resume_reading()
-        await until(lambda: len(protocol.received) >= expected)
+        await until(lambda expected=expected: len(protocol.received) >= expected)
         await asyncio.sleep(0.002)
         assert len(protocol.received) == expected
 
@@ -268,7 +269,7 @@ async def test_what_the_kernel_does_not_take_waits_its_turn(loop, endpoint, unix
 
 
 async def test_flow_control(loop, endpoint, unix_path):
-    transport, protocol, peer, sent = await full_endpoint(endpoint, unix_path)
+    transport, protocol, peer, _sent = await full_endpoint(endpoint, unix_path)
     with peer:
         assert transport.get_write_buffer_limits() == (16384, 65536)
         transport.set_write_buffer_limits(high=100)
@@ -319,15 +320,17 @@ async def test_sending_after_the_end_is_told_from_the_fifth_time_on(loop, endpoi
     assert [record.getMessage() for record in caplog.records] == ["socket.send() raised exception."]
 
 
-async def test_an_abandoned_transport_complains(loop):
-    transport, protocol = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, LOCAL)
-    transport.pause_reading()
-    with pytest.warns(ResourceWarning, match="unclosed transport <DatagramTransport fd="):
-        del transport
-        import gc
+def drop(held):
+    """Let go of what a list holds."""
+    held.clear()
+    gc.collect()
 
-        gc.collect()
-    del protocol
+
+async def test_an_abandoned_transport_complains(loop):
+    held = [*await loop.create_datagram_endpoint(asyncio.DatagramProtocol, LOCAL)]
+    held[0].pause_reading()
+    with pytest.warns(ResourceWarning, match="unclosed transport <DatagramTransport fd="):
+        drop(held)
 
 
 # --- Arguments
@@ -373,7 +376,9 @@ async def test_it_refuses(loop, args, kwargs, error, message):
 
 async def test_what_does_not_go_with_a_socket(loop):
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        message = r"socket modifier keyword arguments can not be used when sock is specified. \(flags=1, reuse_port=True\)"
+        message = (
+            r"socket modifier keyword arguments can not be used when sock is specified. \(flags=1, reuse_port=True\)"
+        )
         with pytest.raises(ValueError, match=message):
             await loop.create_datagram_endpoint(Recorder, sock=sock, flags=1, reuse_port=True)
     with socket.socket() as sock, pytest.raises(ValueError, match="A datagram socket was expected, got <socket"):

@@ -83,7 +83,7 @@ async def test_reading(loop, pipe):
 
 async def test_all_of_a_large_stream_is_read(loop, pipe):
     read_end, write_end = pipe
-    transport, protocol = await loop.connect_read_pipe(Recorder, read_end)
+    _transport, protocol = await loop.connect_read_pipe(Recorder, read_end)
     data = os.urandom(1 << 20)
     await loop.run_in_executor(None, lambda: (write_end.write(data[: 1 << 19]), write_end.write(data[1 << 19 :])))
     write_end.close()
@@ -173,7 +173,7 @@ async def test_an_error_of_the_protocol_is_reported_and_reading_goes_on(loop, pi
 
 async def test_a_terminal_that_hangs_up(loop):
     master, slave = pty.openpty()
-    transport, protocol = await loop.connect_read_pipe(Recorder, open(master, "rb", 0))
+    _transport, protocol = await loop.connect_read_pipe(Recorder, os.fdopen(master, "rb", 0))
     os.write(slave, b"hello")
     await until(lambda: protocol.received)
     os.close(slave)
@@ -249,7 +249,7 @@ async def test_flow_control(loop, pipe):
 
 async def test_the_reader_leaves(loop, pipe):
     read_end, write_end = pipe
-    transport, protocol = await loop.connect_write_pipe(Recorder, write_end)
+    _transport, protocol = await loop.connect_write_pipe(Recorder, write_end)
     read_end.close()
     assert await protocol.lost is None
 
@@ -296,8 +296,8 @@ async def test_a_terminal_both_ways(loop):
     import tty
 
     tty.setraw(slave)
-    reading, reader = await loop.connect_read_pipe(Recorder, open(master, "rb", 0, closefd=False))
-    writing, writer = await loop.connect_write_pipe(Recorder, open(master, "wb", 0))
+    reading, reader = await loop.connect_read_pipe(Recorder, os.fdopen(master, "rb", 0, closefd=False))
+    writing, writer = await loop.connect_write_pipe(Recorder, os.fdopen(master, "wb", 0))
     writing.write(b"ping")
     await until(lambda: select_readable(slave))
     assert os.read(slave, 10) == b"ping"
@@ -316,7 +316,7 @@ def select_readable(fd):
 
 async def test_a_socket_will_do(loop):
     left, right = socket.socketpair()
-    reading, reader = await loop.connect_read_pipe(Recorder, left)
+    _reading, reader = await loop.connect_read_pipe(Recorder, left)
     writing, writer = await loop.connect_write_pipe(Recorder, right)
     writing.write(b"hello")
     await closed(writing, writer)
@@ -353,18 +353,22 @@ async def test_cancelling_closes_the_pipe(loop, pipe, direction):
     assert end.closed
 
 
+def drop(held):
+    """Let go of what a list holds."""
+    held.clear()
+    gc.collect()
+
+
 @pytest.mark.parametrize("direction", ["read", "write"])
 async def test_an_abandoned_transport_complains(loop, pipe, direction):
     connect = getattr(loop, f"connect_{direction}_pipe")
-    transport, protocol = await connect(asyncio.Protocol, pipe[direction == "write"])
+    held = [*await connect(asyncio.Protocol, pipe[direction == "write"])]
     if direction == "read":
-        transport.pause_reading()
+        held[0].pause_reading()
     else:
         loop._remove_reader(pipe[1].fileno())
     with pytest.warns(ResourceWarning, match=f"unclosed transport <{direction.title()}PipeTransport fd="):
-        del transport
-        gc.collect()
-    del protocol
+        drop(held)
 
 
 async def test_debug_mode_tells(loop, pipe, caplog):

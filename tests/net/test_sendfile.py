@@ -165,7 +165,7 @@ async def test_a_protocol_that_was_paused_is_resumed(loop, file):
 
 async def test_an_empty_file(loop, tmp_path):
     (tmp_path / "empty").touch()
-    async with connected(loop) as (transport, _, peer):
+    async with connected(loop) as (transport, _, _peer):
         with (tmp_path / "empty").open("rb") as file:
             assert await loop.sendfile(transport, file) == 0
             assert await loop.sendfile(transport, NotAFile(file)) == 0
@@ -181,7 +181,7 @@ async def test_without_the_fallback(loop, file):
 
 
 async def test_refusals(loop, file):
-    async with connected(loop) as (transport, _, peer):
+    async with connected(loop) as (transport, _, _peer):
         with pytest.raises(ValueError, match="count must be a positive integer"):
             await loop.sendfile(transport, file, 0, 0)
         with pytest.raises(ValueError, match="offset must be a non-negative integer"):

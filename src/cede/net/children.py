@@ -176,7 +176,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._closed = True
             raise
         self._pid = self._process.pid
-        self._extra["subprocess"] = self._process
+        self._extra["subprocess"] = self._process  # type: ignore[attr-defined]
         self._watch = watch(loop, self._process, self._child_ended)
         if loop.get_debug():
             program = args if isinstance(args, (bytes, str)) else args[0]

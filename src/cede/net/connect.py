@@ -222,7 +222,7 @@ async def _connect(
     interleave: int | None,
     all_errors: bool,
 ) -> socket.socket:
-    wanted = {"family": family, "type": socket.SOCK_STREAM, "proto": proto, "flags": flags}
+    wanted: Any = {"family": family, "type": socket.SOCK_STREAM, "proto": proto, "flags": flags}
     infos = await resolve(loop, (host, port), **wanted)
     local_infos = None if local_addr is None else await resolve(loop, local_addr, **wanted)
     if interleave is None and happy_eyeballs_delay is not None:

@@ -18,7 +18,9 @@ from typing import Any
 from .awaiting import release
 
 
-def run_in_executor(loop: Any, executor: concurrent.futures.Executor | None, func: Callable[..., Any], *args: Any) -> Any:
+def run_in_executor(
+    loop: Any, executor: concurrent.futures.Executor | None, func: Callable[..., Any], *args: Any
+) -> Any:
     """Call `func(*args)` in `executor` (None: the loop's own) and return a future of the result.
 
     RuntimeError once the default executor was shut down. Cancelling the future keeps a call that

@@ -219,7 +219,7 @@ def _timed_getaddrinfo(loop: Any) -> Callable[..., list[AddrInfo]]:
         took = loop.time() - begun
         level = logging.INFO if took >= loop.slow_callback_duration else logging.DEBUG
         logger.log(level, "Getting address info %s took %.3fms: %r", text, took * 1e3, infos)
-        return infos  # type: ignore[return-value]
+        return infos
 
     return lookup
 

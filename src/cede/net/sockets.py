@@ -13,12 +13,19 @@ import errno
 import io
 import os
 import socket
-import ssl
 import sys
 from typing import Any
 
 from .awaiting import release
 from .resolve import resolve
+
+try:
+    from ssl import SSLSocket
+except ImportError:  # a Python without OpenSSL
+
+    class SSLSocket:  # type: ignore[no-redef]
+        """What no socket is an instance of."""
+
 
 # How long to wait before asking again whether a unix socket's queue has room: first, and at most (seconds).
 _FIRST_PAUSE = 0.001
@@ -30,7 +37,7 @@ _FILE_CHUNK = 256 * 1024
 
 def refuse_tls_socket(sock: Any) -> None:
     """TypeError for an `ssl.SSLSocket`: its readiness is not its descriptor's."""
-    if isinstance(sock, ssl.SSLSocket):
+    if isinstance(sock, SSLSocket):
         raise TypeError("Socket cannot be of type SSLSocket")
 
 
