@@ -6,10 +6,14 @@ write then says what happened.
 
 Law: a poller calls `watcher._on_ready(events)` directly, in the order in which the kernel
 answered, and never for a descriptor that was removed since the wait began.
+
+HANGUP may come with them, unasked: the peer's end, or an error, may stand behind what can be read. A poller
+that never tells of it makes nothing wrong; one that cannot know says it with every READABLE.
 """
 
 READABLE = 1
 WRITABLE = 4
+HANGUP = 8
 
 
 class Poller:

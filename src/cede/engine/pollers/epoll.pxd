@@ -4,7 +4,7 @@ from .. cimport native
 from ..handles cimport Watcher
 from .base cimport Poller
 
-cdef int _IN, _OUT
+cdef int _IN, _OUT, _RDHUP
 
 cdef class EpollPoller(Poller):
     cdef object _epoll

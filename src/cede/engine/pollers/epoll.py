@@ -13,10 +13,11 @@ import errno
 import select
 
 from .. import native
-from .base import READABLE, WRITABLE, Poller
+from .base import HANGUP, READABLE, WRITABLE, Poller
 
 _IN = 1  # EPOLLIN
 _OUT = 4  # EPOLLOUT
+_RDHUP = 0x2000  # EPOLLRDHUP: the peer sends no more; asked for with EPOLLIN only, as it stays
 
 
 class EpollPoller(Poller):
@@ -29,18 +30,20 @@ class EpollPoller(Poller):
         self._buffer = native.event_buffer()
 
     def add(self, fd, watcher, interest):
+        asked = interest | _RDHUP if interest & READABLE else interest
         try:
-            self._epoll.register(fd, interest)
+            self._epoll.register(fd, asked)
         except FileExistsError:
-            self._epoll.modify(fd, interest)
+            self._epoll.modify(fd, asked)
         self._remember(fd, watcher, interest)
 
     def modify(self, fd, watcher, interest):
+        asked = interest | _RDHUP if interest & READABLE else interest
         try:
-            self._epoll.modify(fd, interest)
+            self._epoll.modify(fd, asked)
         except FileNotFoundError:
             # The descriptor was closed behind our back, and its number is in use again.
-            self._epoll.register(fd, interest)
+            self._epoll.register(fd, asked)
         self._remember(fd, watcher, interest)
 
     def _remember(self, fd, watcher, interest):
@@ -74,10 +77,12 @@ class EpollPoller(Poller):
             events = 0
             if bits & ~_OUT:
                 events = READABLE
-            if bits & ~_IN:
+            if bits & ~(_IN | _RDHUP):
                 events |= WRITABLE
             events &= watcher._interest
             if events:
+                if bits & ~(_IN | _OUT):
+                    events |= HANGUP
                 watcher._on_ready(events)
 
     def close(self):

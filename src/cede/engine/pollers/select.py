@@ -7,7 +7,7 @@ It serves where there is no epoll, and it takes the selector that a program give
 import selectors
 
 from ..handles import deliver
-from .base import READABLE, WRITABLE, Poller
+from .base import HANGUP, READABLE, WRITABLE, Poller
 
 
 def _to_selector(interest):
@@ -15,7 +15,7 @@ def _to_selector(interest):
 
 
 def _from_selector(mask):
-    return (READABLE if mask & selectors.EVENT_READ else 0) | (WRITABLE if mask & selectors.EVENT_WRITE else 0)
+    return (READABLE | HANGUP if mask & selectors.EVENT_READ else 0) | (WRITABLE if mask & selectors.EVENT_WRITE else 0)
 
 
 class SelectorPoller(Poller):
