@@ -36,6 +36,8 @@ COMPILED_MODULES = [
     "cede.io.write_buffer",
     "cede.io.endpoint",
     "cede.io.stream_transport",
+    "cede.io.stream_buffer",
+    "cede.io.stream_ends",
     "cede.io.pipe_transport",
     "cede.io.datagram_transport",
     "cede.io.listener",

@@ -112,9 +112,8 @@ from .transports import (  # noqa: E402
     WriteTransport,
 )
 
-# Until cede has its own: no cost, since importing anything of asyncio imports them.
-from asyncio import streams, subprocess  # noqa: E402, F401  # isort: skip
-from asyncio.streams import (  # noqa: E402
+from . import streams, subprocess  # noqa: E402, F401  # isort: skip
+from .streams import (  # noqa: E402
     StreamReader,
     StreamReaderProtocol,
     StreamWriter,
@@ -123,7 +122,7 @@ from asyncio.streams import (  # noqa: E402
     start_server,
     start_unix_server,
 )
-from asyncio.subprocess import create_subprocess_exec, create_subprocess_shell  # noqa: E402
+from .subprocess import create_subprocess_exec, create_subprocess_shell  # noqa: E402
 
 if TYPE_CHECKING:
     from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph

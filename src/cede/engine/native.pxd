@@ -212,6 +212,31 @@ cdef extern from *:
         return -2;
     }
 
+    static CYTHON_INLINE const char *cede_memory(PyObject *data, Py_ssize_t *size) {
+        if (PyBytes_Check(data)) {
+            *size = PyBytes_GET_SIZE(data);
+            return PyBytes_AS_STRING(data);
+        }
+        *size = PyByteArray_GET_SIZE(data);
+        return PyByteArray_AS_STRING(data);
+    }
+
+    static CYTHON_INLINE Py_ssize_t cede_find(PyObject *data, PyObject *part, Py_ssize_t start) {
+        Py_ssize_t size, part_size = PyBytes_GET_SIZE(part);
+        const char *memory = cede_memory(data, &size), *found;
+        if (size - start < part_size) return -1;
+        if (part_size == 1) found = (const char *)memchr(memory + start, PyBytes_AS_STRING(part)[0], size - start);
+        else found = (const char *)memmem(memory + start, size - start, PyBytes_AS_STRING(part), part_size);
+        return found == NULL ? -1 : found - memory;
+    }
+
+    static CYTHON_INLINE PyObject *cede_cut(PyObject *data, Py_ssize_t start, Py_ssize_t end) {
+        Py_ssize_t size;
+        const char *memory = cede_memory(data, &size);
+        if (end > size) end = size;
+        return PyBytes_FromStringAndSize(memory + start, end > start ? end - start : 0);
+    }
+
     static void cede_set_nodelay(int fd) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -242,6 +267,8 @@ cdef extern from *:
     object cede_read(int fd, object buffer, Py_ssize_t size)
     Py_ssize_t cede_read_into(int fd, object target) except -2
     Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
+    Py_ssize_t cede_find(object data, object part, Py_ssize_t start)
+    object cede_cut(object data, Py_ssize_t start, Py_ssize_t end)
     void cede_set_nodelay(int fd)
     object cede_read_buffer(Py_ssize_t size)
     object PyContext_CopyCurrent()
@@ -304,6 +331,12 @@ cdef inline Py_ssize_t read_into(int fd, object buffer) except -2:
 
 cdef inline Py_ssize_t write(int fd, object chunks, Py_ssize_t skip, int most) except -2:
     return cede_write(fd, chunks, skip, most)
+
+cdef inline Py_ssize_t find(object data, bytes part, Py_ssize_t start) noexcept:
+    return cede_find(data, part, start)
+
+cdef inline object cut(object data, Py_ssize_t start, Py_ssize_t end):
+    return cede_cut(data, start, end)
 
 cdef inline int set_nodelay(object sock, int fd) except -1:
     cede_set_nodelay(fd)

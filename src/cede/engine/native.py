@@ -170,6 +170,16 @@ def write(fd, chunks, skip, most):
         return -1
 
 
+def find(data, part, start):
+    """Where `part` (bytes, not empty) stands in `data` (bytes or bytearray) at or after `start`; -1 if nowhere."""
+    return data.find(part, start)
+
+
+def cut(data, start, end):
+    """The bytes of `data` (bytes or bytearray) from `start` to before `end`, as a new bytes."""
+    return bytes(data[start:end])
+
+
 def set_nodelay(sock, fd):
     """Send small segments at once (TCP_NODELAY); sockets that are not TCP stay as they are."""
     if sock.type == socket.SOCK_STREAM and sock.proto in (0, socket.IPPROTO_TCP):

@@ -1,0 +1,385 @@
+"""StreamBuffer: the bytes that a stream has received and nobody has read yet; the core of StreamReader.
+
+Everything here returns at once. What would have to wait says so (None, or how much was searched in
+vain), and `StreamReader`, the interpreted class on top, waits and asks again.
+
+The bytes are kept in one of two forms, and copied as little as each allows:
+
+    chunks   `_head` is a `bytes`, whose first `_start` bytes were read already, and `_tail` holds
+             those that came after it. What comes as one chunk and is read as one is the same object.
+    piece    `_head` is a `bytearray`, `_start` is 0 and `_tail` is empty. It begins when a separator
+             is not in the first chunk, or when small chunks pile up, and ends when all is read.
+
+Bytes go from chunks to a piece, never back, and a search that has to wait goes on where it stopped:
+reading n bytes is O(n), however small the chunks and whatever is searched for.
+
+Flow control is asyncio's: above twice the limit the transport is paused, at the limit it may go on.
+"""
+
+import asyncio
+import sys
+from collections import deque
+
+from ..engine import native, reports
+from ..engine.futures import Future, new_future
+from ..engine.loop import Loop
+
+DEFAULT_LIMIT = 64 * 1024  # bytes; asyncio's
+
+_MOST = sys.maxsize // 4  # bytes; a limit above it is none
+_SMALL = 4096  # bytes; a chunk smaller than this is not worth an object of its own
+_PENDING = 0  # Future's
+
+_NEWLINE = b"\n"
+_SEPARATORS_OF_LINES = (_NEWLINE,)
+
+
+class StreamBuffer:
+    """Bytes between `feed_data` and whoever reads them.
+
+    `limit` bounds a line, and what is buffered before the transport is paused; in bytes. `loop` is
+    the event loop of those who wait: by default the running one, else the thread's current one.
+    """
+
+    def __init__(self, limit=DEFAULT_LIMIT, loop=None):
+        if limit <= 0:
+            raise ValueError("Limit cannot be <= 0")
+        self._loop = asyncio.get_event_loop() if loop is None else loop
+        self._is_own_loop = isinstance(self._loop, Loop)
+        self._limit = limit if limit < _MOST else _MOST
+        self._head = b""
+        self._start = 0
+        self._tail = None  # a deque of bytes, or None as long as none was needed
+        self._tail_size = 0  # bytes in `_tail`
+        self._searched = 0  # how many unread bytes the search that is under way need not search again
+        self._pinned = False  # True iff somebody may hold `_head`, a bytearray: it stays then
+        self._eof = False
+        self._exception = None
+        self._waiter = None  # the future of whoever waits for more, or None
+        self._transport = None
+        self._paused = False  # True iff the transport was paused and not resumed since
+        self._source_traceback = reports.callers_stack() if self._loop.get_debug() else None
+
+    def __repr__(self):
+        info = ["StreamReader"]
+        if self._size():
+            info.append(f"{self._size()} bytes")
+        if self._eof:
+            info.append("eof")
+        if self._limit != DEFAULT_LIMIT:
+            info.append(f"limit={self._limit}")
+        if self._waiter is not None:
+            info.append(f"waiter={self._waiter!r}")
+        if self._exception is not None:
+            info.append(f"exception={self._exception!r}")
+        if self._transport is not None:
+            info.append(f"transport={self._transport!r}")
+        if self._paused:
+            info.append("paused")
+        return f"<{' '.join(info)}>"
+
+    # --- What comes in ----------------------------------------------------------------------------
+
+    def feed_data(self, data):
+        """Add bytes to what can be read. AssertionError after `feed_eof`."""
+        self._feed(data)
+
+    def _feed(self, data):
+        assert not self._eof, "feed_data after feed_eof"
+        if type(data) is not bytes:
+            data = bytes(_as_bytearray(data))
+        if not data:
+            return
+        if self._size() == 0 and not self._pinned:
+            self._head = data
+            self._start = 0
+        else:
+            self._append(data)
+        if self._waiter is not None:
+            self._wake()
+        if not self._paused and self._size() > 2 * self._limit:
+            self._pause()
+
+    def _append(self, data):
+        """Add a chunk behind others."""
+        if type(self._head) is not bytes or len(data) < _SMALL:
+            self._make_piece()
+            self._head += data
+        elif self._size() < _SMALL:
+            # The rest of a line, say: in one chunk with what follows, it is found and cut fastest.
+            self._head = native.cut(self._head, self._start, len(self._head)) + data
+            self._start = 0
+        else:
+            if self._tail is None:
+                self._tail = deque()
+            self._tail.append(data)
+            self._tail_size += len(data)
+
+    def _make_piece(self):
+        """Put everything into one bytearray, unless it is there already."""
+        if type(self._head) is bytes:
+            piece = bytearray(self._head)
+            if self._start:
+                del piece[: self._start]
+                self._start = 0
+            if self._tail_size:
+                for chunk in self._tail:
+                    piece += chunk
+                self._tail.clear()
+                self._tail_size = 0
+            self._head = piece
+
+    def feed_eof(self):
+        """Say that no more bytes will come."""
+        self._eof = True
+        if self._waiter is not None:
+            self._wake()
+
+    def _wake(self):
+        """Let whoever waits look again."""
+        waiter = self._waiter
+        self._waiter = None
+        if type(waiter) is Future:
+            future = waiter
+            if future._phase == _PENDING:
+                future._resolve(None)
+        elif not waiter.cancelled():
+            waiter.set_result(None)
+
+    def exception(self):
+        """Return the exception that was set, or None."""
+        return self._exception
+
+    def set_exception(self, exc):
+        """Make everyone who reads raise `exc`, now and later."""
+        self._exception = exc
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.cancelled():
+                waiter.set_exception(exc)
+
+    # --- The transport ----------------------------------------------------------------------------
+
+    def set_transport(self, transport):
+        """Name the transport the bytes come from, which is paused when nobody reads them."""
+        assert self._transport is None, "Transport already set"
+        self._transport = transport
+
+    def _replace_transport(self, transport):
+        assert self._transport is not None, "Transport not set"
+        self._transport = transport
+
+    def _pause(self):
+        if self._transport is not None:
+            try:
+                self._transport.pause_reading()
+            except NotImplementedError:
+                self._transport = None  # it cannot be paused: do not ask again
+            else:
+                self._paused = True
+
+    def _resume(self):
+        self._paused = False
+        self._transport.resume_reading()
+
+    # --- What can be read -------------------------------------------------------------------------
+
+    def _size(self):
+        """How many bytes wait."""
+        return len(self._head) - self._start + self._tail_size
+
+    def at_eof(self):
+        """Return True if everything was read and `feed_eof` was called."""
+        return self._eof and self._size() == 0
+
+    def _take(self, count):
+        """Take out at most `count` bytes (not negative); b"" if there is none."""
+        self._searched = 0
+        if type(self._head) is bytes and self._tail_size == 0:
+            data = self._take_of_chunk(count)
+        else:
+            data = self._take_of_more(count)
+        if self._paused and self._size() <= self._limit:
+            self._resume()
+        return data
+
+    def _take_of_chunk(self, count):
+        """`_take` while the first chunk is the only one."""
+        start = self._start
+        if count < len(self._head) - start:
+            self._start = start + count
+            return native.cut(self._head, start, start + count)
+        data = self._head if start == 0 else native.cut(self._head, start, len(self._head))
+        self._head = b""
+        self._start = 0
+        return data
+
+    def _take_of_more(self, count):
+        """`_take` from several chunks or from a piece."""
+        if type(self._head) is bytes:
+            return self._take_of_chunks(count)
+        if count > len(self._head):
+            count = len(self._head)
+        data = native.cut(self._head, 0, count)
+        del self._head[:count]
+        if not self._head and not self._pinned:
+            self._head = b""
+        return data
+
+    def _take_of_chunks(self, count):
+        parts = []
+        while True:
+            had = self._size() - self._tail_size
+            parts.append(self._take_of_chunk(count))
+            if count < had or self._tail_size == 0:
+                break
+            # The first chunk is used up.
+            count -= had
+            self._head = self._tail.popleft()
+            self._tail_size -= len(self._head)
+            if count == 0:
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    # --- What StreamReader asks ---------------------------------------------------------------------
+    #
+    # Each `_try_…` returns what the method of that name returns, or None if that has to wait. Asked
+    # again after waiting it does not raise the exception that was set, and searches on.
+
+    def _try_read(self, count):
+        """At most `count` bytes (not negative), at least one before the end of the stream."""
+        if self._exception is not None:
+            raise self._exception
+        if self._size() == 0 and not self._eof and count:
+            return None
+        return self._take(count)
+
+    def _take_now(self, count):
+        """At most `count` bytes (not negative) of what is here."""
+        return self._take(count)
+
+    def _take_all(self):
+        """Everything that is here."""
+        return self._take(self._size())
+
+    def _try_exactly(self, count, again=False):
+        """`count` bytes (not negative). IncompleteReadError if the stream ends before."""
+        if not again and self._exception is not None:
+            raise self._exception
+        if self._size() >= count:
+            return self._take(count)
+        if self._eof:
+            raise asyncio.IncompleteReadError(self._take(self._size()), count)
+        return None
+
+    def _try_line(self, again=False):
+        """Bytes up to and including a newline, or the end. ValueError for, and loss of, one longer than the limit."""
+        if not again:
+            self._begin_search()
+        end = native.find(self._head, _NEWLINE, self._start + self._searched)
+        if 0 <= end - self._start <= self._limit:
+            return self._take(end + 1 - self._start)
+        return self._line_slowly()
+
+    def _line_slowly(self):
+        try:
+            return self._until(_SEPARATORS_OF_LINES)
+        except asyncio.IncompleteReadError as exc:
+            return exc.partial
+        except asyncio.LimitOverrunError as exc:
+            self._drop_line(exc.consumed)
+            raise ValueError(exc.args[0]) from None
+
+    def _drop_line(self, end):
+        """Drop a line of `end` bytes and its newline; everything if there is no newline after so much."""
+        self._make_piece()
+        if self._head.startswith(_NEWLINE, end):
+            self._take(end + 1)
+        else:
+            self._take(self._size())
+
+    def _try_until(self, separators, again=False):
+        """Bytes up to and including the separator that ends first.
+
+        `separators` are bytes, none empty, the shortest first. IncompleteReadError if the stream
+        ends before; LimitOverrunError if the bytes before the separator, or those that are none, are
+        more than the limit: then they stay.
+        """
+        if not again:
+            self._begin_search()
+        return self._until(separators)
+
+    def _begin_search(self):
+        if self._exception is not None:
+            raise self._exception
+        self._searched = 0
+
+    def _until(self, separators):
+        if self._size() - self._searched >= len(separators[0]):
+            begin, end = self._find(separators)
+            if begin > self._limit:
+                raise asyncio.LimitOverrunError("Separator is found, but chunk is longer than limit", begin)
+            if end > 0:
+                return self._take(end)
+            self._searched = max(0, self._size() + 1 - len(separators[-1]))
+            if self._searched > self._limit:
+                raise asyncio.LimitOverrunError(
+                    "Separator is not found, and chunk exceed the limit", self._searched
+                )
+        if self._eof:
+            raise asyncio.IncompleteReadError(self._take(self._size()), None)
+        return None
+
+    def _find(self, separators):
+        """Where the separator that ends first begins and ends among what is unread; (-1, -1) if there is none."""
+        if self._tail_size:
+            self._make_piece()
+        first_begin = first_end = -1
+        for separator in separators:
+            begin = native.find(self._head, separator, self._start + self._searched) - self._start
+            end = begin + len(separator)
+            if begin >= 0 and (first_end < 0 or end < first_end):
+                first_begin = begin
+                first_end = end
+        return first_begin, first_end
+
+    def _new_waiter(self, method):
+        """The future to wait for before asking again: it is done when bytes or the end have come.
+
+        RuntimeError if somebody waits already: which of the two would get the bytes?
+        """
+        if self._waiter is not None and not self._waiter.done():
+            raise RuntimeError(f"{method}() called while another coroutine is already waiting for incoming data")
+        assert not self._eof, "_wait_for_data after EOF"
+        if self._exception is not None:
+            raise self._exception
+        if self._paused:
+            self._resume()  # else nothing would ever come
+        self._waiter = new_future(self._loop) if self._is_own_loop else self._loop.create_future()
+        return self._waiter
+
+    # --- asyncio: private, and yet read and even written by programs ----------------------------------
+
+    @property
+    def _buffer(self):
+        self._make_piece()
+        self._searched = 0
+        self._pinned = True
+        return self._head
+
+    @_buffer.setter
+    def _buffer(self, value):
+        self._head = value if type(value) is bytearray else bytearray(value)
+        self._start = 0
+        self._tail = None
+        self._tail_size = 0
+        self._searched = 0
+        self._pinned = True
+
+
+def _as_bytearray(data):
+    """What asyncio's buffer, a bytearray, makes of something that is no bytes; TypeError if nothing."""
+    made = bytearray()
+    made.extend(data)
+    return made
