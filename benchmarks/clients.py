@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from . import build
 from .row import KIB, MIB
 
+REPOSITORY = Path(__file__).parent.parent
 MARK = "@benchmark "  # a line of output that begins so is meant for the harness; the rest is not
 
 
@@ -49,10 +50,11 @@ def marked(output: str) -> dict[str, Any] | None:
     return None
 
 
-def last_line(text: str, otherwise: str) -> str:
-    """Return the last line that says something: of a traceback, the exception."""
+def last_words(text: str, otherwise: str) -> str:
+    """Return the line of a program's complaint that says most: the last exception, or the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else otherwise
+    exceptions = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit|Interrupt)\b", line)]
+    return (exceptions or lines or [otherwise])[-1].replace(f"{REPOSITORY}/", "")[:200]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Load:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         found = marked(done.stdout)
         if done.returncode or found is None:
-            raise ClientFailed(last_line(done.stderr, "the client ended without a word"))
+            raise ClientFailed(last_words(done.stderr, "the client ended without a word"))
         if "bytes" in found:
             return Sample({"": found["bytes"]})
         return Sample({"": found["cpu_ns"] / found["operations"]}, found["wall_ns"] / found["operations"])
@@ -147,7 +149,7 @@ class Wrk:
             raise ClientFailed(errors.group())
         requests = re.search(r"(\d+) requests in", done.stdout)
         if requests is None or requests.group(1) == "0":
-            raise ClientFailed(last_line(done.stderr, "no request was answered"))
+            raise ClientFailed(last_words(done.stderr, "no request was answered"))
         return int(requests.group(1))
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .clients import REPOSITORY
 from .peers import PEERS
 
 SERVERS = ("uvicorn", "h11", "httptools", "aiohttp")
@@ -44,7 +45,7 @@ def _compiler() -> str:
 
 def describe() -> dict[str, str]:
     """Return what a reader needs to judge the numbers."""
-    distributions = dict.fromkeys(peer.module for peer in PEERS if peer.module != "asyncio")
+    distributions = dict.fromkeys(peer.module for peer in PEERS if peer.kind == "peer" and peer.module != "asyncio")
     versions = {name: _version(name) for name in (*distributions, *SERVERS)}
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
@@ -57,6 +58,15 @@ def describe() -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         "not installed": ", ".join(name for name, version in versions.items() if not version),
     }
+
+
+def commit() -> str:
+    """Return which cede this is: the commit, with a plus if the tree has changed since."""
+    words = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def load_average() -> float:

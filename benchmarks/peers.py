@@ -9,8 +9,11 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+SOURCE = Path(__file__).parent.parent / "src"  # where cede is if it is not installed
 
 
 class Unusable(Exception):
@@ -31,8 +34,8 @@ class Peer:
     environment: dict[str, str] = field(default_factory=dict)  # added to the process's
 
     def installed(self) -> bool:
-        """Tell whether its module can be found, without importing it."""
-        return importlib.util.find_spec(self.module) is not None
+        """Tell whether its module can be found, without importing it; cede may be this checkout's."""
+        return importlib.util.find_spec(self.module) is not None or (self.module == "cede" and SOURCE.is_dir())
 
     def load_package(self) -> ModuleType:
         """Import what its rows get as asyncio; Unusable if cede runs at the wrong speed."""

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from . import results
 from .bars import bar_for
-from .catalogue import SECTIONS
+from .catalogue import SECTIONS, all_rows
+from .clients import REPOSITORY
 from .peers import BY_NAME, PEERS
 from .rounds import Result
-from .run import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "performance.md"
 MARKER = "<!-- Everything below is written by `python -m benchmarks`. -->"
@@ -119,10 +119,22 @@ def short_of_the_bar(found: Iterable[Result]) -> list[str]:
     return lines
 
 
+def _measured(found: Iterable[Result]) -> str:
+    """Return the line that says when and what: rows may have been measured anew one by one."""
+    times = {(result.date, result.commit, result.rounds, result.scale) for result in found}
+    return "- measured: " + "; ".join(
+        f"{date}, cede {commit or 'of an unknown commit'}, {rounds} round{'s' * (rounds > 1)}"
+        + (f" at {scale:.0%} of the work" if scale != 1 else "")
+        for date, commit, rounds, scale in sorted(times)
+    )
+
+
 def _version_part(file: Path) -> list[str]:
-    environment, rows = results.read(file)
+    environment, measured = results.read(file)
+    rows = {row.name: measured[row.name] for row in all_rows() if row.name in measured}
     lines = [f"## Python {file.stem.removeprefix('python-')}", ""]
-    lines += [f"- {name}: {value}" for name, value in environment.items() if value] + [""]
+    lines += [f"- {name}: {value}" for name, value in environment.items() if value]
+    lines += [_measured(rows.values()), ""]
     for section in SECTIONS:
         found = [result for result in rows.values() if result.section == section]
         if found:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .clients import REPOSITORY
 from .rounds import Result
-from .run import REPOSITORY
 
 DIRECTORY = REPOSITORY / "docs" / "performance"
 

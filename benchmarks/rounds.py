@@ -8,10 +8,12 @@ row, with its reason: a loop that answers wrong one time in five has no speed.
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from . import machine
 from .catalogue import section_of
 from .clients import Sample
 from .peers import BY_NAME, Peer
@@ -30,6 +32,8 @@ class Result:
     metrics: list[str]
     rounds: int
     scale: float
+    date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
+    commit: str = field(default_factory=machine.commit)  # of cede
     samples: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # peer -> metric -> a number a round
     wall_ns: dict[str, float] = field(default_factory=dict)  # peer -> median wall time an operation
     failures: dict[str, str] = field(default_factory=dict)  # peer -> why it has no number

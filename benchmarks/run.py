@@ -21,11 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import build
-from .clients import Client, ClientFailed, LimitServer, Sample, last_line, marked
-from .peers import Peer
+from .clients import REPOSITORY, Client, ClientFailed, LimitServer, Sample, last_words, marked
+from .peers import SOURCE, Peer
 from .row import Row
 
-REPOSITORY = Path(__file__).parent.parent
 START_SECONDS = 20.0  # a server that has not said its address by then is given up
 RUN_SECONDS = 120.0  # a program that has not ended by then is given up
 
@@ -60,7 +59,7 @@ def environment(peer: Peer, scratch: str) -> dict[str, str]:
     kept |= {"TMPDIR": scratch, "PYTHONHASHSEED": "0"}
     path = [str(REPOSITORY)]
     if importlib.util.find_spec("cede") is None:
-        path.append(str(REPOSITORY / "src"))
+        path.append(str(SOURCE))
     if kept.get("PYTHONPATH"):
         path.append(kept["PYTHONPATH"])
     return kept | {"PYTHONPATH": os.pathsep.join(path)} | peer.environment
@@ -79,7 +78,7 @@ def _reason(process: subprocess.Popen[str], stderr: str) -> str:
     code = process.returncode
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
-    return last_line(stderr, f"ended with status {code} without a word")
+    return last_words(stderr, f"ended with status {code} without a word")
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -154,7 +153,7 @@ def _run_server(row: Row, peer: Peer, settings: Settings) -> Sample:
         except (ClientFailed, OSError, subprocess.TimeoutExpired) as error:
             if process.poll() is not None:  # the server went first: its end is the reason
                 raise Failed(_reason(process, errors.read_text(errors="replace"))) from None
-            said = last_line(errors.read_text(errors="replace"), "")
+            said = last_words(errors.read_text(errors="replace"), "")
             raise Failed(f"{error} (the server: {said})" if said else str(error)) from None
 
 
