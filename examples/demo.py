@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -226,6 +227,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=32, help="how many pages are fetched at the same time")
     parser.add_argument("--loops", default="cede,asyncio,uvloop")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the servers are stopped then too
     if unknown := set(options.loops.split(",")) - LAUNCHERS.keys():
         parser.error(f"unknown loop: {', '.join(sorted(unknown))}")
     if importlib.util.find_spec("aiohttp") is None:

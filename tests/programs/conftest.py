@@ -27,7 +27,7 @@ import cede
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = str(Path(cede.__file__).parent.parent)
 START_SECONDS = 20  # a server must be ready by then
-END_SECONDS = 10  # and gone by then, once it was asked to
+END_SECONDS = 20  # and gone by then, once it was asked to
 
 
 def missing(what: str, remedy: str) -> NoReturn:
@@ -88,6 +88,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self.output = ""
         self._listener = threading.Thread(target=self._listen)
@@ -107,13 +108,16 @@ class Running:
         self.process.send_signal(number)
         return self.wait()
 
-    def wait(self) -> int:
-        status = self.process.wait(END_SECONDS)
+    def wait(self, seconds: float = END_SECONDS) -> int:
+        """Wait for the program to end by itself; return its exit status."""
+        status = self.process.wait(seconds)
         self._listener.join(END_SECONDS)
         return status
 
     def close(self) -> None:
-        self.process.kill()
+        """Kill the program, and what it has started and not ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._listener.join()
 

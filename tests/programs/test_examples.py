@@ -224,13 +224,13 @@ def test_crawl_reports_errors(site: Callable[..., str], start: Start) -> None:
     assert "page/77: ClientResponseError(" in crawler.output
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_demo(start: Start, library: Any) -> None:
     """The demo crawls on all loops, shows them side by side, and names what ran."""
     library("aiohttp")
     library("uvloop")
     demo = start(sys.executable, str(EXAMPLES / "demo.py"), "--pages", "60", "--rounds", "2")
-    assert demo.wait() == 0, demo.output
+    assert demo.wait(100) == 0, demo.output
     rows = re.findall(r"(?m)^  (\w+) +[\d,]+ requests/s   CPU \d+ \+ \d+ us$", demo.output)
     assert rows == ["cede", "asyncio", "uvloop"]
     assert "Every crawl brought all 60 pages. Requests/s of cede: " in demo.output
