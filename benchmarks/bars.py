@@ -1,13 +1,16 @@
-"""What the project asks of cede: how many times the best peer's speed, a row.
+"""What the project asks of cede, row by row; the page lists the rows that are short of it.
 
-The bar of a row is (package, loop). `report.py` lists the rows that are short of it; nothing
-else depends on it.
+Compiled, both columns are measured against the best peer of the row, and on some rows against the
+limit. Interpreted, nothing may be slower than stock asyncio.
 """
 
 from __future__ import annotations
 
 import fnmatch
 
+from .rounds import Result
+
+# (rows, package, loop): how many times the best peer's speed. The first match counts.
 BARS: tuple[tuple[str, float, float], ...] = (
     ("sleep0-*", 2.5, 1.5),
     ("task-await", 2.0, 2.0),
@@ -48,8 +51,49 @@ BARS: tuple[tuple[str, float, float], ...] = (
     ("*", 1.0, 1.0),
 )
 
+# (rows, column, limit, at most so many times the limit's time)
+LIMITS: tuple[tuple[str, str, str, float], ...] = (
+    ("sleep0-*", "package", "limit-package", 1.5),
+    ("tcp-echo-*", "package", "limit", 1.1),
+    ("tcp-echo-*", "loop", "limit", 1.1),
+)
 
-def bar_for(row: str, column: str) -> float | None:
-    """Return the least ratio to the best peer for a compiled column of cede; None for others."""
-    package, loop = next((package, loop) for pattern, package, loop in BARS if fnmatch.fnmatchcase(row, pattern))
-    return {"package": package, "loop": loop}.get(column)
+
+def _short_of_the_best_peer(result: Result, metric: str) -> list[str]:
+    _, package, loop = next(bar for bar in BARS if fnmatch.fnmatchcase(result.name, bar[0]))
+    best = result.best_peer(metric)
+    found = []
+    for column, bar in (("package", package), ("loop", loop)):
+        times = result.ratio(best[0], column, metric) if best else None
+        if times is not None and times < bar:
+            found.append(f"{column}: {times:.2f} times the best peer, not {bar:.3g}")
+    return found
+
+
+def _far_from_the_limit(result: Result, metric: str) -> list[str]:
+    found = []
+    for rows, column, limit, most in LIMITS:
+        times = result.ratio(column, limit, metric)
+        if fnmatch.fnmatchcase(result.name, rows) and times is not None and times > most:
+            found.append(f"{column}: {times:.2f} times the limit, not {most:.3g}")
+    return found
+
+
+def _slower_than_asyncio(result: Result, metric: str) -> list[str]:
+    found = []
+    for column in ("package-pure", "loop-pure"):
+        times = result.ratio("asyncio", column, metric)
+        if times is not None and times < 1:
+            found.append(f"{column}: {times:.2f} times asyncio's speed")
+    return found
+
+
+def shortfalls(result: Result) -> list[str]:
+    """Return a line for everything that a row asks for and does not give."""
+    checks = (_short_of_the_best_peer, _far_from_the_limit, _slower_than_asyncio)
+    return [
+        f"{result.name}{' ' + metric if metric else ''}, {found}"
+        for metric in result.metrics
+        for check in checks
+        for found in check(result, metric)
+    ]

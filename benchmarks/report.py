@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import results
-from .bars import bar_for
+from .bars import shortfalls
 from .catalogue import SECTIONS, all_rows
 from .clients import REPOSITORY
 from .peers import BY_NAME, PEERS
@@ -31,10 +31,10 @@ def number(value: float | None, unit: str) -> str:
     return f"{value:.0f}" if value >= 100 or unit != "us" else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def ratio(result: Result, peer: str, metric: str) -> float | None:
+def times_better(result: Result, peer: str, metric: str) -> float | None:
     """Return how many times less than the best peer's this peer's value is."""
-    best, own = result.best_peer(metric), result.value(peer, metric)
-    return best[1] / own if best and own else None
+    best = result.best_peer(metric)
+    return result.ratio(best[0], peer, metric) if best else None
 
 
 def label(result: Result, metric: str) -> str:
@@ -51,7 +51,7 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _cede_cell(result: Result, peer: str, metric: str) -> str:
-    times = ratio(result, peer, metric)
+    times = times_better(result, peer, metric)
     if times is None:
         return number(result.value(peer, metric), result.unit)
     return f"{number(result.value(peer, metric), result.unit)} ({times:.2f})"
@@ -107,18 +107,6 @@ def dashes(found: Iterable[Result]) -> list[str]:
     ]
 
 
-def short_of_the_bar(found: Iterable[Result]) -> list[str]:
-    """Return a line for each compiled column of cede that is below what the project asks of it."""
-    lines = []
-    for result in found:
-        for metric in result.metrics:
-            for peer in ("package", "loop"):
-                times, bar = ratio(result, peer, metric), bar_for(result.name, peer)
-                if times is not None and bar is not None and times < bar:
-                    lines.append(f"- {result.name} {metric}, {peer}: {times:.2f} times the best peer, not {bar}")
-    return lines
-
-
 def _measured(found: Iterable[Result]) -> str:
     """Return the line that says when and what: rows may have been measured anew one by one."""
     times = {(result.date, result.commit, result.rounds, result.scale) for result in found}
@@ -139,7 +127,8 @@ def _version_part(file: Path) -> list[str]:
         found = [result for result in rows.values() if result.section == section]
         if found:
             lines += [f"### {section}", "", *beside_the_best(found), *every_peer(found)]
-    for heading, notes in (("Dashes", dashes(rows.values())), ("Short of the bar", short_of_the_bar(rows.values()))):
+    short = [f"- {line}" for result in rows.values() for line in shortfalls(result)]
+    for heading, notes in (("Dashes", dashes(rows.values())), ("Short of the bar", short)):
         if notes:
             lines += [f"### {heading}", "", *notes, ""]
     return lines
@@ -158,7 +147,7 @@ def on_terminal(result: Result) -> str:
     for metric in result.metrics:
         lines.append(f"{result.name} {metric}".strip() + f"  ·  {label(result, metric)}")
         for peer in [*result.samples, *result.failures]:
-            times = ratio(result, peer, metric)
+            times = times_better(result, peer, metric)
             note = result.failures.get(peer) or (f"{times:6.2f} x the best peer" if times else "")
             name = HEADINGS.get(peer, peer) if BY_NAME[peer].kind != "cede" else f"cede {HEADINGS.get(peer, peer)}"
             lines.append(f"    {name:28}{number(result.value(peer, metric), result.unit):>9}  {note}")

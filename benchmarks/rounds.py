@@ -49,6 +49,11 @@ class Result:
         known = {peer: value for peer, value in values.items() if value is not None}
         return min(known.items(), key=lambda item: item[1]) if known else None
 
+    def ratio(self, peer: str, other: str, metric: str) -> float | None:
+        """Return how many times the other's value the peer's is; None if one of them has none."""
+        ours, others = self.value(peer, metric), self.value(other, metric)
+        return ours / others if ours and others else None
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
