@@ -194,8 +194,9 @@ def check(contestant: Contestant, crawl: dict[str, Any], first: dict[str, Any], 
 def describe(options: argparse.Namespace) -> str:
     return (
         f"\n  An aiohttp server of {options.pages} linked pages and an aiohttp crawler of them, unmodified,"
-        f"\n  each in a process of its own; {options.workers} pages at a time; crawls in turn, {options.rounds} on each loop."
-        "\n  CPU is processor time a page, of the server + of the crawler.\n"
+        f"\n  each in a process of its own; {options.workers} pages at a time."
+        f"\n  Crawls in turn, {options.rounds} on each loop."
+        " CPU is processor time a page, server + crawler.\n"
     )
 
 

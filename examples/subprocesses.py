@@ -5,8 +5,8 @@ cede run examples/subprocesses.py
 
 import asyncio
 import sys
+from subprocess import PIPE
 
-PIPE = asyncio.subprocess.PIPE
 COUNTDOWN = "import time\nfor n in (3, 2, 1): print(n, flush=True); time.sleep(0.02)"
 
 
