@@ -48,13 +48,15 @@ class Waker(Watcher):
 
     def drain(self):
         """Take in what was written, and hand the signals on."""
-        # Order: first forget the notification, then read, then (the loop does it) look at what
-        # came from other threads. A notify in between writes once more, which only wakes in vain.
-        self._notified = False
+        # Order: first read, then forget the notification, then (the loop does it) look at what came from
+        # other threads. Forgotten before, a notification during the read would lose its byte and be
+        # believed to be on its way for ever.
         try:
             data = self._reader.recv(4096)
         except (BlockingIOError, InterruptedError):
             return
+        finally:
+            self._notified = False
         numbers = data.replace(b"\0", b"")
         if numbers:
             self._on_signals(numbers)

@@ -1,0 +1,132 @@
+"""Waker: the bell that other threads and signals ring."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from cede.engine.waker import Waker
+
+
+@pytest.fixture
+def signals():
+    return []
+
+
+@pytest.fixture
+def waker(signals):
+    waker = Waker(signals.append)
+    yield waker
+    waker.close()
+
+
+def written(waker):
+    """What stands in the pipe, taken out of it."""
+    try:
+        return waker._reader.recv(4096)
+    except BlockingIOError:
+        return b""
+
+
+def test_many_notifications_are_one_byte(waker):
+    for _ in range(5):
+        waker.notify()
+    assert written(waker) == b"\0"
+
+
+def test_after_a_drain_it_rings_again(waker, signals):
+    for _ in range(3):
+        waker.notify()
+        waker.drain()
+        assert written(waker) == b""
+    waker.drain()
+    waker.notify()
+    assert written(waker) == b"\0"
+    assert signals == []
+
+
+def test_other_bytes_are_signals(waker, signals):
+    waker._writer.send(b"\x0a\x0c")
+    waker.notify()
+    waker._writer.send(b"\x0a")
+    waker.drain()
+    assert signals == [b"\x0a\x0c\x0a"]
+
+
+def test_the_bell_may_be_full(waker):
+    try:
+        while True:
+            waker._writer.send(b"\0" * 4096)
+    except BlockingIOError:
+        pass
+    waker.notify()
+    while written(waker):
+        pass
+    waker.drain()
+    waker.notify()
+    assert written(waker)
+
+
+def test_a_closed_bell_is_silent(waker):
+    waker.close()
+    waker.notify()
+    waker.close()
+
+
+def test_no_notification_is_lost(loop):
+    """Each thread waits until the loop has run its callback: a lost notification hangs."""
+    counts = [0] * 4
+
+    def ring(index):
+        for _ in range(300):
+            ran = threading.Event()
+            loop.call_soon_threadsafe(lambda ran=ran: (counts.__setitem__(index, counts[index] + 1), ran.set()))
+            assert ran.wait(10), "a notification was lost"
+        loop.call_soon_threadsafe(finished)
+
+    def finished():
+        nonlocal left
+        left -= 1
+        if not left:
+            loop.stop()
+
+    left = 4
+    threads = [threading.Thread(target=ring, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    loop.run_forever()
+    for thread in threads:
+        thread.join()
+    assert counts == [300] * 4
+
+
+def test_a_notification_between_reading_and_forgetting_is_not_lost(waker):
+    """The one dangerous moment of `drain`, made to happen: a notification during its `recv`."""
+
+    class Reader:
+        def __init__(self, reader):
+            self.reader = reader
+
+        def recv(self, size):
+            waker.notify()
+            return self.reader.recv(size)
+
+        def __getattr__(self, name):
+            return getattr(self.reader, name)
+
+    if not _replace_reader(waker, Reader(waker._reader)):
+        pytest.skip("compiled, the reader cannot be replaced")
+    waker.notify()
+    waker.drain()
+    _replace_reader(waker, waker._reader.reader)
+    waker.notify()
+    assert written(waker) == b"\0"
+
+
+def _replace_reader(waker, reader):
+    try:
+        waker._reader = reader
+    except AttributeError:
+        return False
+    return True
