@@ -140,7 +140,9 @@ async def test_the_peer_leaves(loop, file, native):
 async def test_cancelling_gives_the_transport_back(loop, file, native):
     async with connected(loop) as (transport, protocol, peer):
         task = loop.create_task(loop.sendfile(transport, file if native else NotAFile(file)))
-        await asyncio.sleep(0.02)
+        while not native and not transport._protocol_paused:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
