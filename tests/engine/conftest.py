@@ -44,7 +44,7 @@ def stock_loop():
 @pytest.fixture(params=["epoll", "selector"])
 def either_loop(request):
     """A cede loop on epoll, and one on the portable poller; closed afterwards."""
-    selector = None if request.param == "epoll" else selectors.SelectSelector()
+    selector = None if request.param == "epoll" else selectors.PollSelector()
     with contextlib.closing(cede.EventLoop(selector)) as loop:
         yield loop
 

@@ -11,6 +11,8 @@ cdef class Watcher:
     cdef object _on_ready(self, int events)
     cdef object _flush(self)
 
+cpdef object deliver(Watcher watcher, int events)
+
 cdef class Handle(Runnable):
     cdef readonly object _callback
     cdef readonly tuple _args

@@ -28,12 +28,15 @@ class SelectorPoller(Poller):
         try:
             self.selector.register(fd, _to_selector(interest), watcher)
         except KeyError:
-            self.selector.modify(fd, _to_selector(interest), watcher)
+            # The descriptor was closed behind our back, and its number is in use again.
+            self.remove(fd)
+            self.selector.register(fd, _to_selector(interest), watcher)
 
     def modify(self, fd, watcher, interest):
         try:
             self.selector.modify(fd, _to_selector(interest), watcher)
-        except KeyError:
+        except (KeyError, FileNotFoundError):
+            self.remove(fd)
             self.selector.register(fd, _to_selector(interest), watcher)
 
     def remove(self, fd):
