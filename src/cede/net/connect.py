@@ -26,6 +26,8 @@ from .start_tls import make_tls_transport
 
 logger = logging.getLogger("asyncio")
 
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)  # where the system has it, it saves a call
+
 
 # --- Arguments -----------------------------------------------------------------------------------
 
@@ -72,7 +74,8 @@ async def make_transport(
 ) -> tuple[Any, Any]:
     """Build protocol and transport for a connected socket; return them once `connection_made` was called."""
     try:
-        sock.setblocking(False)
+        if sock.gettimeout() != 0:
+            sock.setblocking(False)
         context = contextvars.copy_context()
         protocol = protocol_factory()
         waiter = loop.create_future()
@@ -141,8 +144,9 @@ async def _connected_socket(
     family, type_, proto, _, address = info
     sock = None
     try:
-        sock = socket.socket(family=family, type=type_, proto=proto)
-        sock.setblocking(False)
+        sock = socket.socket(family, type_ | _NONBLOCK, proto)
+        if not _NONBLOCK:
+            sock.setblocking(False)
         if local_infos is not None:
             _bind_to_one_of(sock, family, local_infos, errors)
         await loop.sock_connect(sock, address)

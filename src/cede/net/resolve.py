@@ -57,6 +57,18 @@ def literal(
     return None
 
 
+def is_literal(family: int, address: Any) -> bool:
+    """True if a socket of `family` may be given `address` as it is: a literal without a zone, and a number."""
+    host, port = address[:2]
+    if type(host) is not str or type(port) is not int:
+        return False
+    try:
+        socket.inet_pton(family, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _port_number(port: Any) -> int | None:
     """The port as a number, None if it is the name of a service."""
     if port is None or port == "" or port == b"":

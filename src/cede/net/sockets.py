@@ -17,7 +17,7 @@ import sys
 from typing import Any
 
 from .awaiting import release
-from .resolve import resolve
+from .resolve import is_literal, resolve
 
 try:
     from ssl import SSLSocket
@@ -26,6 +26,8 @@ except ImportError:  # a Python without OpenSSL
     class SSLSocket:  # type: ignore[no-redef]
         """What no socket is an instance of."""
 
+
+_INET = (socket.AF_INET, socket.AF_INET6)
 
 # How long to wait before asking again whether a unix socket's queue has room: first, and at most (seconds).
 _FIRST_PAUSE = 0.001
@@ -179,8 +181,9 @@ async def sock_sendto(loop: Any, sock: socket.socket, data: Any, address: Any) -
 async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> None:
     """Connect to `address`, a name or a literal."""
     _check(loop, sock)
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        infos = await resolve(loop, address, family=sock.family, type=sock.type, proto=sock.proto)
+    family = sock.family  # asked once: it makes an enum member each time
+    if family in _INET and not is_literal(family, address):
+        infos = await resolve(loop, address, family=family, type=sock.type, proto=sock.proto)
         address = infos[0][4]
     pause = _FIRST_PAUSE
     while True:
@@ -190,7 +193,7 @@ async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> None:
         except InterruptedError:
             break  # the connection goes on in the background
         except BlockingIOError as exc:
-            if exc.errno != errno.EAGAIN or sock.family != socket.AF_UNIX:
+            if exc.errno != errno.EAGAIN or family != socket.AF_UNIX:
                 break
         # A unix listener whose queue is full: nothing was begun, and no event will tell of room in it.
         await _pause(loop, pause)
