@@ -1,6 +1,8 @@
 """Child processes: talk to them, read them line by line, stop them.
 
-cede run examples/subprocesses.py
+    cede run examples/subprocesses.py
+
+Each waits for its child without keeping the loop from anything else.
 """
 
 import asyncio
