@@ -14,6 +14,7 @@ Law: a method that need not wait does not suspend. Each that may wait asks, wait
 from __future__ import annotations
 
 import socket
+import sys
 from asyncio import AbstractEventLoop, AbstractServer, BaseTransport, IncompleteReadError, Protocol, Transport
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
@@ -35,6 +36,7 @@ __all__ = ["StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connect
 
 _DEFAULT_LIMIT = DEFAULT_LIMIT
 _NEWLINE = b"\n"
+_EVERYTHING = sys.maxsize  # bytes
 
 
 # --- Opening and serving ------------------------------------------------------------------------------
@@ -321,7 +323,7 @@ class StreamReader(StreamBuffer):
 
     async def _read_to_end(self) -> bytes:
         parts = []
-        while (part := await self.read(self._limit)) != b"":
+        while part := await self.read(_EVERYTHING):
             parts.append(part)
         return b"".join(parts)
 
