@@ -1,7 +1,9 @@
 """An echo server and its client, with streams: asyncio's way to read and write TCP with `await`.
 
-cede run examples/echo_streams.py              a server and three clients in one process
-cede run examples/echo_streams.py serve 8888   only the server; try: nc 127.0.0.1 8888
+    cede run examples/echo_streams.py              a server and three clients in one process
+    cede run examples/echo_streams.py serve 8888   only the server; try: nc 127.0.0.1 8888
+
+A reader and a writer stand for a connection; each `await` lets others have the turn.
 """
 
 import asyncio
