@@ -384,7 +384,9 @@ def test_time_replaced_on_the_loop_is_followed(loop, turns):
     loop.time = lambda: now + 3601
     turns(1)
     assert called == [1]
-    assert loop.call_later(1, noop).when() == now + 3602
+    handle = loop.call_later(1, noop)
+    assert handle.when() == now + 3602
+    handle.cancel()
     del loop.time
     turns(1)
 

@@ -177,12 +177,14 @@ class Loop:
         """`_run_ready` for debug mode: logs what takes long."""
         batch = self._ready
         self._ready = []
+        batch.reverse()
         try:
             while batch:
-                entry = batch.pop(0)
+                entry = batch.pop()
                 self._run_watched(entry)
         finally:
             self._current_handle = None
+            batch.reverse()
             self._ready[:0] = batch
 
     def _run_watched(self, entry):
