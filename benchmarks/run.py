@@ -26,7 +26,7 @@ from .peers import SOURCE, Peer
 from .row import Row
 
 START_SECONDS = 20.0  # a server that has not said its address by then is given up
-RUN_SECONDS = 120.0  # a program that has not ended by then is given up
+RUN_SECONDS = 240.0  # a program that has not ended by then is given up
 
 
 class Failed(Exception):
