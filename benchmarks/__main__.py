@@ -23,6 +23,7 @@ def arguments() -> argparse.Namespace:
     add("--peers", help="comma-separated names (default: all that are installed)")
     add("--rounds", type=int, help="runs of each peer on each row (default: 5; quick: 1)")
     add("--quick", action="store_true", help="do a tenth of the work, once: to see that all runs")
+    add("--scale", type=float, default=1.0, help="how much of the work of a full run to do (default: 1.0)")
     add("--write", action="store_true", help="put the results of some rows into docs/ (a full run does so anyway)")
     add("--no-write", action="store_true", help="leave docs/ alone")
     add("--page", action="store_true", help="only make docs/performance.md anew from the results in docs/performance/")
@@ -72,7 +73,7 @@ def settings_for(options: argparse.Namespace) -> run.Settings:
     if measured == other:
         print("only one core: server and client share it")
     os.sched_setaffinity(0, {other})  # nothing of the harness runs where it measures
-    return run.Settings(QUICK_SCALE if options.quick else 1.0, measured, other)
+    return run.Settings(QUICK_SCALE if options.quick else options.scale, measured, other)
 
 
 def measure_all(options: argparse.Namespace) -> None:
