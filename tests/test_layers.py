@@ -37,7 +37,8 @@ LAYERS: dict[str, str] = {
     """,
     "2 io": """
         io
-        io.write_buffer io.endpoint io.stream_transport io.stream_buffer io.stream_ends io.pipe_transport io.datagram_transport io.listener
+        io.write_buffer io.endpoint io.stream_transport io.stream_buffer io.stream_ends
+        io.pipe_transport io.datagram_transport io.listener
         io.tls_socket io.tls_bytes
     """,
     "3 net": """
