@@ -146,6 +146,20 @@ async def test_the_protocol_runs_in_the_context_of_creation(loop, endpoint):
     assert seen == ["created"]
 
 
+def test_what_was_ready_before_the_datagram_came_runs_first(loop, endpoint):
+    order = []
+
+    class Protocol(Recorder):
+        def datagram_received(self, data, addr):
+            order.append("datagram")
+
+    transport, _ = loop.run_until_complete(endpoint(LOCAL, protocol=Protocol))
+    transport.sendto(b"", address(transport))
+    loop.call_soon(order.append, "ready")
+    loop.run_until_complete(until(lambda: len(order) == 2))
+    assert order == ["ready", "datagram"]
+
+
 async def test_pausing(loop, endpoint):
     transport, protocol = await endpoint(LOCAL)
     assert transport.is_reading()

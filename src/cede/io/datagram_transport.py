@@ -73,11 +73,19 @@ class DatagramTransport(Endpoint):
 
     def _on_ready(self, events):
         if events & _READABLE:
-            self._receive()
+            if self._loop._ready:
+                # Order: what was ready before the kernel was asked runs before the datagram is handed over.
+                self._loop.call_soon(self._receive_later)
+            else:
+                self._receive()
         if events & _WRITABLE and self._state != _LOST:
             native.call(self._context, self._send_waiting, ())
 
     # --- Receiving --------------------------------------------------------------------------------
+
+    def _receive_later(self):
+        if self._interest & _READABLE:
+            self._receive()
 
     def _receive(self):
         """Hand the protocol the datagrams that have come: more at a time while they come in bursts."""
