@@ -35,14 +35,14 @@ if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
     # Order: before anything that may be compiled is imported.
     _pure.install()
 
-import importlib as _importlib  # noqa: E402
-import warnings as _warnings  # noqa: E402
-from typing import TYPE_CHECKING, Any  # noqa: E402
+import importlib as _importlib
+import warnings as _warnings
+from typing import TYPE_CHECKING, Any
 
-from ._version import __version__  # noqa: E402
-from .coroutines import iscoroutine, iscoroutinefunction  # noqa: E402
-from .event_loop import EventLoop  # noqa: E402
-from .events import (  # noqa: E402
+from ._version import __version__
+from .coroutines import iscoroutine, iscoroutinefunction
+from .event_loop import EventLoop
+from .events import (
     AbstractEventLoop,
     AbstractServer,
     Handle,
@@ -56,7 +56,7 @@ from .events import (  # noqa: E402
     set_event_loop,
     set_event_loop_policy,
 )
-from .exceptions import (  # noqa: E402
+from .exceptions import (
     BrokenBarrierError,
     CancelledError,
     IncompleteReadError,
@@ -65,20 +65,20 @@ from .exceptions import (  # noqa: E402
     SendfileNotAvailableError,
     TimeoutError,
 )
-from .futures import (  # noqa: E402
+from .futures import (
     Future,
     future_add_to_awaited_by,
     future_discard_from_awaited_by,
     isfuture,
     wrap_future,
 )
-from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore  # noqa: E402
-from .policy import install, uninstall  # noqa: E402
-from .protocols import BaseProtocol, BufferedProtocol, DatagramProtocol, Protocol, SubprocessProtocol  # noqa: E402
-from .queues import LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown  # noqa: E402
-from .runners import Runner, run  # noqa: E402
-from .taskgroups import TaskGroup  # noqa: E402
-from .tasks import (  # noqa: E402
+from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
+from .policy import install, uninstall
+from .protocols import BaseProtocol, BufferedProtocol, DatagramProtocol, Protocol, SubprocessProtocol
+from .queues import LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown
+from .runners import Runner, run
+from .taskgroups import TaskGroup
+from .tasks import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
     FIRST_EXCEPTION,
@@ -101,9 +101,9 @@ from .tasks import (  # noqa: E402
     wait,
     wait_for,
 )
-from .threads import to_thread  # noqa: E402
-from .timeouts import Timeout, timeout, timeout_at  # noqa: E402
-from .transports import (  # noqa: E402
+from .threads import to_thread
+from .timeouts import Timeout, timeout, timeout_at
+from .transports import (
     BaseTransport,
     DatagramTransport,
     ReadTransport,
@@ -112,8 +112,8 @@ from .transports import (  # noqa: E402
     WriteTransport,
 )
 
-from . import streams, subprocess  # noqa: E402, F401  # isort: skip
-from .streams import (  # noqa: E402
+from . import streams, subprocess  # noqa: F401  # isort: skip
+from .streams import (
     StreamReader,
     StreamReaderProtocol,
     StreamWriter,
@@ -122,7 +122,7 @@ from .streams import (  # noqa: E402
     start_server,
     start_unix_server,
 )
-from .subprocess import create_subprocess_exec, create_subprocess_shell  # noqa: E402
+from .subprocess import create_subprocess_exec, create_subprocess_shell
 
 if TYPE_CHECKING:
     from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph

@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 import types
 import warnings
+from asyncio import coroutines as _stock
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
-
-from asyncio import coroutines as _stock
 
 __all__ = ("iscoroutinefunction", "iscoroutine")
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
+class _GatheringFuture(_EngineFuture):
     """What `gather` returns. Cancelling it cancels the children; it is done when they are."""
 
     def __init__(
@@ -101,7 +101,7 @@ class _GatheringFuture(_EngineFuture):  # type: ignore[misc]
 def _outcome(child: Future[Any]) -> Any:
     """Return the result, the exception or the CancelledError of a future that is done."""
     if child.cancelled():
-        message = child._cancel_message
+        message = child._cancel_message  # type: ignore[attr-defined]
         return CancelledError("" if message is None else message)
     exc = child.exception()
     return child.result() if exc is None else exc

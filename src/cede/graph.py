@@ -58,30 +58,26 @@ def capture_call_graph(
     what is no future.
     """
     loop = _get_running_loop()
-    running = None if loop is None else current_task(loop)
+    running: Future[Any] | None = None if loop is None else current_task(loop)
     if future is None:
         if loop is None:
             raise RuntimeError(
-                "capture_call_graph() is called outside of a running event loop and no *future* to introspect was provided"
+                "capture_call_graph() is called outside of a running event loop "
+                "and no *future* to introspect was provided"
             )
         if running is None:
             return None
         future = running
-    _check(future)
     if future is not running:
         return _graph_of(future, limit)
     stack = _running_stack(sys._getframe(depth)) if limit != 0 else []
     return FutureCallGraph(future, _cut(stack, limit), _awaiters_of(future, limit))
 
 
-def _check(future: object) -> None:
-    if not isfuture(future):
-        raise TypeError(f"{future!r} object does not appear to be compatible with asyncio.Future")
-
-
 def _graph_of(future: Future[Any], limit: int | None) -> FutureCallGraph:
     """Return the graph of a future that is not the current task."""
-    _check(future)
+    if not isfuture(future):
+        raise TypeError(f"{future!r} object does not appear to be compatible with asyncio.Future")
     stack = [] if limit == 0 else _suspended_stack(future)
     return FutureCallGraph(future, _cut(stack, limit), _awaiters_of(future, limit))
 
@@ -149,7 +145,7 @@ def print_call_graph(
     limit: int | None = None,
 ) -> None:
     """Print what `format_call_graph` returns to `file` (default: standard output)."""
-    print(format_call_graph(future, depth=depth, limit=limit), file=file)  # noqa: T201
+    print(format_call_graph(future, depth=depth, limit=limit), file=file)
 
 
 def _lines(graph: FutureCallGraph, indent: str) -> list[str]:

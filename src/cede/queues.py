@@ -16,7 +16,7 @@ from .locks import Event
 from .mixins import WaitLine, _LoopBoundMixin
 
 try:
-    from asyncio.queues import QueueShutDown  # Python 3.13 and later
+    from asyncio.queues import QueueShutDown  # type: ignore[attr-defined]  # Python 3.13 and later
 except ImportError:
 
     class QueueShutDown(Exception):  # type: ignore[no-redef]

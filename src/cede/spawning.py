@@ -54,9 +54,7 @@ def ensure_future(coro_or_future: Awaitable[T], *, loop: AbstractEventLoop | Non
         raise
 
 
-def run_coroutine_threadsafe(
-    coro: Coroutine[Any, Any, T], loop: AbstractEventLoop
-) -> concurrent.futures.Future[T]:
+def run_coroutine_threadsafe(coro: Coroutine[Any, Any, T], loop: AbstractEventLoop) -> concurrent.futures.Future[T]:
     """Start a coroutine on `loop` from another thread; return a `concurrent.futures.Future` of its result.
 
     Cancelling that future cancels the task.

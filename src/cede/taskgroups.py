@@ -91,7 +91,7 @@ class TaskGroup:
             self._parent_task = None
             self._errors = None
             self._base_error = None
-            exc = tb = None
+            exc = None
 
     async def _aexit(self, exc: BaseException | None) -> None:
         """Wait for the tasks, then raise what has to leave the block; `exc` left its body."""

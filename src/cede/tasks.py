@@ -7,7 +7,6 @@ future stand for many, `waiting` waits for what others own.
 from __future__ import annotations
 
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import native_coroutine

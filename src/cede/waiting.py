@@ -1,13 +1,14 @@
 """wait, wait_for and as_completed: wait for futures without taking them over.
 
-What is waited for stays the caller's: only `wait_for` cancels it, when its time is up.
+What is waited for stays the caller's: only `wait_for` cancels it, when its time is up. Some private
+names (`_wait`, `_cancel_and_wait`, `_wait_for_one`) are asyncio's, because call graphs show them.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import inspect
-from collections.abc import Awaitable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,7 +54,7 @@ class _Wait:
         self._waiter = new_future(loop)
         self._task = current_task()  # for call graphs
 
-    async def run(self, timeout: float | None, loop: AbstractEventLoop) -> None:
+    async def _wait(self, timeout: float | None, loop: AbstractEventLoop) -> None:
         """Wait until the condition holds or the time is up."""
         callback = self._future_done
         context = copy_context()
@@ -102,7 +103,7 @@ async def wait(
         if iscoroutine(future):
             raise TypeError("Passing coroutines is forbidden, use tasks explicitly.")
     loop = get_running_loop()
-    await _Wait(futures, return_when, loop).run(timeout, loop)
+    await _Wait(futures, return_when, loop)._wait(timeout, loop)
     done = {future for future in futures if future.done()}
     return done, futures - done
 
@@ -120,7 +121,14 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     if timeout is None:
         return await fut
     if timeout <= 0:
-        return await _take_or_cancel(ensure_future(fut))
+        future = ensure_future(fut)
+        if future.done():
+            return future.result()
+        await _cancel_and_wait(future)
+        try:
+            return future.result()
+        except CancelledError as exc:
+            raise TimeoutError from exc
     if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
         return fut.result()  # type: ignore[attr-defined,no-any-return]
     loop = get_running_loop()
@@ -136,10 +144,8 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     return result
 
 
-async def _take_or_cancel(future: Future[T]) -> T:
-    """Return the result of a future that is done; cancel one that is not, and wait until that is over."""
-    if future.done():
-        return future.result()
+async def _cancel_and_wait(future: Future[Any]) -> None:
+    """Cancel a future and wait until it is done."""
     waiter = new_future(get_running_loop())
 
     def wake(_: Any) -> None:
@@ -155,10 +161,6 @@ async def _take_or_cancel(future: Future[T]) -> T:
     finally:
         future.remove_done_callback(wake)
         future_discard_from_awaited_by(future, task)
-    try:
-        return future.result()
-    except CancelledError as exc:
-        raise TimeoutError from exc
 
 
 # --- as_completed -------------------------------------------------------------------------------
@@ -190,18 +192,16 @@ class _AsCompleted:
         if not self._left:
             raise StopAsyncIteration
         self._left -= 1
-        return await self._next_done()
+        return await self._wait_for_one()  # type: ignore[no-any-return]
 
     def __next__(self) -> Coroutine[Any, Any, Any]:
         if not self._left:
             raise StopIteration
         self._left -= 1
-        return self._next_result()
+        return self._wait_for_one(resolve=True)
 
-    async def _next_result(self) -> Any:
-        return (await self._next_done()).result()
-
-    async def _next_done(self) -> Future[Any]:
+    async def _wait_for_one(self, resolve: bool = False) -> Any:
+        """Return the next future that is done, or its result."""
         try:
             future = await self._done.get()
         except BaseException:
@@ -209,7 +209,7 @@ class _AsCompleted:
             raise
         if future is None:
             raise TimeoutError
-        return future
+        return future.result() if resolve else future
 
     def _future_done(self, future: Future[Any]) -> None:
         if not self._pending:

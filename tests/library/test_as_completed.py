@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cede
 import pytest
+
+import cede
 
 
 async def returning(value, turns=0):
@@ -85,7 +86,7 @@ async def test_the_time_being_up_ends_async_iteration():
 
 async def test_an_unused_timeout_leaves_no_timer():
     assert [await step for step in cede.as_completed([returning(1)], timeout=1000)] == [1]
-    assert [step for step in cede.as_completed([], timeout=1000)] == []
+    assert list(cede.as_completed([], timeout=1000)) == []
 
 
 async def test_a_cancelled_step_loses_nothing(loop):

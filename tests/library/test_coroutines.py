@@ -7,8 +7,9 @@ import functools
 import inspect
 import types
 
-import cede
 import pytest
+
+import cede
 from cede.coroutines import native_coroutine
 
 
@@ -54,9 +55,9 @@ def test_iscoroutinefunction_is_deprecated():
     with pytest.warns(DeprecationWarning, match="use inspect.iscoroutinefunction") as caught:
         assert cede.iscoroutinefunction(native)
     assert caught[0].filename == __file__
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="iscoroutinefunction"):
         assert not cede.iscoroutinefunction(plain)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="iscoroutinefunction"):
         assert cede.iscoroutinefunction(functools.partial(native))
 
 

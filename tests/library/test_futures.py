@@ -6,8 +6,9 @@ import asyncio
 import concurrent.futures
 import threading
 
-import cede
 import pytest
+
+import cede
 from cede.futures import chain_future
 
 

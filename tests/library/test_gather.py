@@ -6,8 +6,9 @@ import asyncio
 import gc
 import weakref
 
-import cede
 import pytest
+
+import cede
 
 
 async def returning(value, turns=0):

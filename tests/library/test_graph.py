@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 
-import cede
 import pytest
+
+import cede
 
 
 def names(graph):
@@ -164,7 +165,9 @@ async def test_a_plain_future_has_no_stack(loop):
     assert graph.call_stack == ()
     assert list(awaiters(graph)) == ["waiter"]
     text = cede.format_call_graph(future)
-    assert text.startswith(f"* Future(id={id(future):#x})\n  + Awaited by:\n    * Task(name='waiter', id={id(task):#x})\n")
+    assert text.startswith(
+        f"* Future(id={id(future):#x})\n  + Awaited by:\n    * Task(name='waiter', id={id(task):#x})\n"
+    )
     future.cancel()
 
 
@@ -209,7 +212,7 @@ async def test_outside_of_a_task_there_is_nothing(loop):
 
 
 async def test_only_futures_have_a_graph():
-    with pytest.raises(TypeError, match="compatible with asyncio.Future"):
+    with pytest.raises(TypeError, match="compatible with asyncio"):
         cede.capture_call_graph(1)
 
 

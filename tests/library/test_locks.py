@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-import cede
 import pytest
+
+import cede
 from cede.mixins import WaitLine
 
 

@@ -5,34 +5,38 @@ from __future__ import annotations
 import asyncio
 import inspect
 
-import cede
 import pytest
+
+import cede
 
 # The public names of CPython 3.15's asyncio on Unix.
 ASYNCIO_315 = """
 ALL_COMPLETED AbstractEventLoop AbstractServer Barrier BaseEventLoop BaseProtocol BaseTransport BoundedSemaphore
 BrokenBarrierError BufferedProtocol CancelledError Condition DatagramProtocol DatagramTransport Event EventLoop
-FIRST_COMPLETED FIRST_EXCEPTION FrameCallGraphEntry Future FutureCallGraph Handle IncompleteReadError InvalidStateError
-LifoQueue LimitOverrunError Lock PriorityQueue Protocol Queue QueueEmpty QueueFull QueueShutDown ReadTransport Runner
-SelectorEventLoop Semaphore SendfileNotAvailableError Server StreamReader StreamReaderProtocol StreamWriter
-SubprocessProtocol SubprocessTransport Task TaskGroup TimeoutError Timeout TimerHandle Transport WriteTransport
-_enter_task _get_running_loop _leave_task _register_task _set_running_loop _unregister_task all_tasks as_completed
-capture_call_graph create_eager_task_factory create_subprocess_exec create_subprocess_shell create_task current_task
-eager_task_factory ensure_future format_call_graph future_add_to_awaited_by future_discard_from_awaited_by gather
-get_event_loop get_event_loop_policy get_running_loop iscoroutine iscoroutinefunction isfuture new_event_loop
-open_connection open_unix_connection print_call_graph run run_coroutine_threadsafe set_event_loop set_event_loop_policy
-shield sleep start_server start_unix_server timeout timeout_at to_thread wait wait_for wrap_future
-""".split()
+FIRST_COMPLETED FIRST_EXCEPTION FrameCallGraphEntry Future FutureCallGraph Handle IncompleteReadError
+InvalidStateError LifoQueue LimitOverrunError Lock PriorityQueue Protocol Queue QueueEmpty QueueFull QueueShutDown
+ReadTransport Runner SelectorEventLoop Semaphore SendfileNotAvailableError Server StreamReader StreamReaderProtocol
+StreamWriter SubprocessProtocol SubprocessTransport Task TaskGroup TimeoutError Timeout TimerHandle Transport
+WriteTransport _enter_task _get_running_loop _leave_task _register_task _set_running_loop _unregister_task all_tasks
+as_completed capture_call_graph create_eager_task_factory create_subprocess_exec create_subprocess_shell create_task
+current_task eager_task_factory ensure_future format_call_graph future_add_to_awaited_by
+future_discard_from_awaited_by gather get_event_loop get_event_loop_policy get_running_loop iscoroutine
+iscoroutinefunction isfuture new_event_loop open_connection open_unix_connection print_call_graph run
+run_coroutine_threadsafe set_event_loop set_event_loop_policy shield sleep start_server start_unix_server timeout
+timeout_at to_thread wait wait_for wrap_future
+""".split()  # noqa: SIM905
 
 SHARED = """
 AbstractEventLoop AbstractServer BaseProtocol BaseTransport BrokenBarrierError BufferedProtocol CancelledError
-DatagramProtocol DatagramTransport IncompleteReadError InvalidStateError LimitOverrunError Protocol QueueEmpty QueueFull
-ReadTransport SendfileNotAvailableError SubprocessProtocol SubprocessTransport TimeoutError Transport WriteTransport
-_get_running_loop _set_running_loop get_running_loop current_task _enter_task _leave_task
-ALL_COMPLETED FIRST_COMPLETED FIRST_EXCEPTION
-""".split()
+DatagramProtocol DatagramTransport IncompleteReadError InvalidStateError LimitOverrunError Protocol QueueEmpty
+QueueFull ReadTransport SendfileNotAvailableError SubprocessProtocol SubprocessTransport TimeoutError Transport
+WriteTransport _get_running_loop _set_running_loop get_running_loop current_task _enter_task _leave_task ALL_COMPLETED
+FIRST_COMPLETED FIRST_EXCEPTION
+""".split()  # noqa: SIM905
 
-OWN = "__version__ compiled install uninstall".split()
+OWN = """
+__version__ compiled install uninstall
+""".split()  # noqa: SIM905
 
 
 def test_every_public_name_of_asyncio_is_there():

@@ -7,8 +7,9 @@ import sys
 import threading
 import warnings
 
-import cede
 import pytest
+
+import cede
 
 BEFORE_314 = sys.version_info < (3, 14)
 

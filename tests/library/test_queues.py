@@ -6,8 +6,9 @@ import asyncio
 import random
 from types import GenericAlias
 
-import cede
 import pytest
+
+import cede
 
 KINDS = [cede.Queue, cede.PriorityQueue, cede.LifoQueue]
 

@@ -8,8 +8,9 @@ import contextvars
 import signal
 import threading
 
-import cede
 import pytest
+
+import cede
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 
-import cede
 import pytest
+
+import cede
 
 
 async def turns(n=3):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 
-import cede
 import pytest
+
+import cede
 
 
 async def test_zero_lets_every_ready_task_have_one_turn():

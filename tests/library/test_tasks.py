@@ -9,8 +9,9 @@ import gc
 import threading
 import time
 
-import cede
 import pytest
+
+import cede
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
 
@@ -135,7 +136,7 @@ def test_ensure_future_needs_a_loop_and_closes_the_coroutine_without(loop):
     coro = returning(1)
     with pytest.raises(RuntimeError, match="no current event loop"):
         cede.ensure_future(coro)
-    with pytest.raises(RuntimeError, match="closed|already"):
+    with pytest.raises(RuntimeError, match=r"closed|already"):
         coro.send(None)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextvars
 import threading
 
-import cede
 import pytest
+
+import cede
 
 VARIABLE = contextvars.ContextVar("VARIABLE", default="default")
 

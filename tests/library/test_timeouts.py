@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import weakref
 
-import cede
 import pytest
+
+import cede
 
 
 async def test_a_block_in_time_is_left_alone():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import cede
 import pytest
+
+import cede
 
 
 async def returning(value, turns=0):
