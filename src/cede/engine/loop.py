@@ -152,7 +152,8 @@ class Loop:
         """Make ready what other threads asked for."""
         incoming = self._incoming
         count = len(incoming)
-        self._ready.extend(incoming[:count])
+        # Order: nothing is called between these two, so no interrupt comes between them.
+        self._ready += incoming[:count]
         del incoming[:count]
 
     def _run_ready(self):
@@ -177,8 +178,8 @@ class Loop:
         """`_run_ready` for debug mode: logs what takes long."""
         batch = self._ready
         self._ready = []
-        batch.reverse()
         try:
+            batch.reverse()
             while batch:
                 entry = batch.pop()
                 self._run_watched(entry)
@@ -205,14 +206,21 @@ class Loop:
         if _current_tasks is None:
             _swap_current_task(self, None)
         else:
-            del _current_tasks[self]
+            _current_tasks.pop(self, None)  # a program may have left it by hand
 
     def _flush(self):
         """Let each transport send what this turn wrote."""
         flushing = self._flushing
         self._flushing = []
-        for transport in flushing:
-            transport._flush()
+        try:
+            flushing.reverse()
+            while flushing:
+                transport = flushing.pop()
+                transport._flush()
+        finally:
+            if flushing:  # an interrupt: the others flush at the end of the run
+                flushing.reverse()
+                self._flushing[:0] = flushing
 
     # --- Running ----------------------------------------------------------------------------------
 
@@ -220,8 +228,8 @@ class Loop:
         """Run until `stop` is called. RuntimeError if this or another loop runs in the thread already."""
         self._check_closed()
         self._check_running()
-        self._begin_running()
         try:
+            self._begin_running()
             while True:
                 self._run_once()
                 if self._stopping:
