@@ -217,6 +217,12 @@ def test_traceback_through_asyncio(command: Run, tmp_path: Path) -> None:
     assert done.stderr.endswith("ValueError: no\n")
 
 
+def test_frames_below_the_program(command: Run) -> None:
+    """Where a program shows its whole stack, one function of the command stands below it."""
+    code = "import inspect; print(*[frame.filename for frame in inspect.stack() if 'runpy' not in frame.filename])"
+    assert command("run", "-c", code).stdout.split() == ["<string>", str(Path(SOURCE, "cede", "__main__.py"))]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 @pytest.mark.parametrize("arguments", [("app.py",), ("-m", "app")], ids=["file", "module"])
 def test_killed_by_a_signal(tmp_path: Path, number: signal.Signals, arguments: tuple[str, ...]) -> None:

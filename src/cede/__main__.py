@@ -41,7 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
         return _repl([])
     name, *rest = arguments
     if name == "run":
-        return _run(rest)
+        from ._command.program import reported_as_its_own
+        from ._command.run import prepare_command
+
+        status, program = prepare_command(rest)
+        if program is not None:
+            with reported_as_its_own():
+                exec(*program)
+        return status
     if name == "repl":
         return _repl(rest)
     if name in ("-h", "--help", "help"):
@@ -51,12 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(describe_installation())
         return 0
     return _unknown(name, rest)
-
-
-def _run(arguments: list[str]) -> int:
-    from ._command.run import run_command
-
-    return run_command(arguments)
 
 
 def _repl(arguments: list[str]) -> int:

@@ -1,8 +1,9 @@
-"""Runs a program in this process so that it cannot tell the difference from `python program`.
+"""Makes a program ready to run in this process, so that it cannot tell the difference from `python program`.
 
-`find` turns a name into code and a new `__main__` module; `run` puts it in place and executes it. What the
-interpreter does at the end of a program (report the exception, wait for threads, run atexit functions, die
-of SIGINT after a KeyboardInterrupt) is left to the interpreter: an exception simply goes on through us. Only
+`find` turns a name into code, `prepare` puts a new `__main__` module in place for it. The code is executed in
+`main` itself, because every frame of ours below the program's shows wherever a program shows its whole stack.
+What the interpreter does at the end of a program (report the exception, wait for threads, run atexit functions,
+die of SIGINT after a KeyboardInterrupt) is left to the interpreter: an exception simply goes on through us. Only
 the frames that are ours are taken out of its traceback, by a `sys.excepthook` that is put in place when the
 program is over already and calls the program's own.
 
@@ -19,6 +20,8 @@ import importlib.util
 import io
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
@@ -37,11 +40,11 @@ class Program(NamedTuple):
     attributes: dict[str, Any]  # of its __main__ module, beyond what all have
 
 
-def run(kind: str, target: str, arguments: list[str]) -> int:
-    """Run the program with asyncio on cede; return its exit status where it ends without an exception.
+def prepare(kind: str, target: str, arguments: list[str]) -> tuple[CodeType, dict[str, Any]]:
+    """Put asyncio on cede and a new `__main__` in place; return the program's code and that module's namespace.
 
-    `kind` is 'file', '-m' or '-c'. Exceptions of the program, SystemExit included, pass through. Raise
-    NothingToRun where there is no such program or it does not compile.
+    `kind` is 'file', '-m' or '-c'. Raise NothingToRun where there is no such program or it does not compile.
+    Exceptions of packages that are imported on the way pass through, reported as the program's own.
     """
     # Order: finding a module imports the packages around it, which may look at sys.argv and __main__. As with
     # python they see '-m' and a module that is the later one. multiprocessing keeps the __main__ it first saw.
@@ -49,17 +52,11 @@ def run(kind: str, target: str, arguments: list[str]) -> int:
     main = sys.modules["__main__"] = _new_main_module()
     install()
     _install_in_workers()
-    try:
+    with reported_as_its_own():
         program = find(kind, target)
-        sys.argv[0] = program.argv0
-        main.__dict__.update(program.attributes)
-        exec(program.code, main.__dict__)
-    except (NothingToRun, SystemExit):
-        raise
-    except BaseException:
-        _report_without_our_frames()
-        raise
-    return 0
+    sys.argv[0] = program.argv0
+    main.__dict__.update(program.attributes)
+    return program.code, main.__dict__
 
 
 # Finding the program
@@ -228,32 +225,44 @@ def _set_first_path(path: str) -> None:
 # When it fails
 
 
-def _report_without_our_frames() -> None:
-    """Make the interpreter report the exception that is about to end the process as the program's own."""
-    original = sys.excepthook
+@contextmanager
+def reported_as_its_own() -> Iterator[None]:
+    """Make the interpreter report the exception that ends the block, and then the process, without our frames."""
+    try:
+        yield
+    except (NothingToRun, SystemExit):
+        raise
+    except BaseException as error:
+        sys.excepthook = _report_with(_their_part(error.__traceback__), sys.excepthook)
+        raise
 
-    def report(kind: type[BaseException], exception: BaseException, traceback: TracebackType | None) -> None:
+
+def _report_with(theirs: TracebackType | None, original: Callable[..., Any]) -> Callable[..., None]:
+    """Return an excepthook that puts the program's own back in place and calls it with this traceback."""
+
+    def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         sys.excepthook = original
-        theirs = _their_part(traceback)
         sys.last_traceback = theirs
-        original(kind, exception.with_traceback(theirs), theirs)
+        original(kind, error.with_traceback(theirs), theirs)
 
-    sys.excepthook = report
+    return report
 
 
 def _their_part(traceback: TracebackType | None) -> TracebackType | None:
     """Return the traceback from the program's first frame on."""
-    while traceback is not None and traceback.tb_frame.f_code is not run.__code__:
-        traceback = traceback.tb_next
-    while traceback is not None and _is_ours(traceback.tb_frame.f_code.co_filename):
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_NOT_THEIRS):
         traceback = traceback.tb_next
     return traceback
 
 
-def _is_ours(filename: str) -> bool:
-    return filename in (__file__, importlib.__file__, importlib.util.__file__) or filename.startswith(
-        "<frozen importlib"
-    )
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_NOT_THEIRS = (
+    os.path.join(_PACKAGE, "__main__.py"),
+    os.path.join(_PACKAGE, "_command"),
+    importlib.__file__,
+    importlib.util.__file__,
+    "<frozen importlib",
+)
 
 
 # Worker processes

@@ -1,4 +1,4 @@
-"""`cede run`: put asyncio on cede, then run the program named on the command line.
+"""`cede run`: make ready the program named on the command line, with asyncio on cede.
 
 Options of ours stand before the program; from the program's name on, everything is the program's. A command
 line that names nothing runnable (no such file or module, a syntax error in it) is answered with one line and
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+from types import CodeType
+from typing import Any
 
+from . import program
 from .messages import complain
 
 _HELP = """\
@@ -39,26 +42,26 @@ class CommandLineError(Exception):
     """The command line cannot be carried out; the text is the line to print."""
 
 
-def run_command(arguments: list[str]) -> int:
-    """Carry out `cede run ARGUMENTS` and return the exit status."""
+def prepare_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str, Any]] | None]:
+    """Carry out `cede run ARGUMENTS` up to the program's first line.
+
+    Return the exit status if all goes well, and the program's code and namespace, or None where none is to run.
+    """
     try:
         options, kind, target, rest = split_arguments(arguments)
     except CommandLineError as error:
-        return complain("cede run", str(error))
+        return complain("cede run", str(error)), None
     if "--help" in options:
         sys.stdout.write(_HELP)
-        return 0
+        return 0, None
     if "--pure" in options and os.environ.get("CEDE_PURE", "") in ("", "0"):
         _start_again_pure()
     if "--debug" in options:
         os.environ["PYTHONASYNCIODEBUG"] = "1"
-
-    from . import program
-
     try:
-        return program.run(kind, target, rest)
+        return 0, program.prepare(kind, target, rest)
     except program.NothingToRun as error:
-        return complain("cede run", str(error))
+        return complain("cede run", str(error)), None
 
 
 def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]]:
