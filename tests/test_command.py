@@ -218,9 +218,10 @@ def test_traceback_through_asyncio(command: Run, tmp_path: Path) -> None:
 
 
 def test_frames_below_the_program(command: Run) -> None:
-    """Where a program shows its whole stack, one function of the command stands below it."""
+    """Where a program shows its whole stack, `main` and the line that calls it are all there is below it."""
     code = "import inspect; print(*[frame.filename for frame in inspect.stack() if 'runpy' not in frame.filename])"
-    assert command("run", "-c", code).stdout.split() == ["<string>", str(Path(SOURCE, "cede", "__main__.py"))]
+    main = str(Path(SOURCE, "cede", "__main__.py"))
+    assert command("run", "-c", code).stdout.split() == ["<string>", main, main]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
