@@ -210,6 +210,19 @@ async def test_a_datagram_that_is_too_large(loop, endpoint):
     await until(lambda: protocol.received)
 
 
+async def test_closing_from_error_received(loop, endpoint):
+    class Protocol(Recorder):
+        def error_received(self, exc):
+            super().error_received(exc)
+            self.transport.close()
+
+    transport, protocol = await endpoint(LOCAL, protocol=Protocol)
+    for _ in range(2):
+        transport.sendto(bytes(70000), address(transport))
+    assert await protocol.lost is None
+    assert len(protocol.errors) == 2
+
+
 async def test_an_error_of_the_protocol_ends_nothing(loop, endpoint, loop_errors):
     class Protocol(Recorder):
         def datagram_received(self, data, addr):

@@ -17,5 +17,6 @@ cdef class DatagramTransport(Endpoint):
     cdef object _on_ready(self, int events)
     @cython.locals(most=int)
     cdef void _receive(self) except *
+    cdef void _send_in_vain(self, object data, object address) except *
     cdef bint _send(self, object data, object address) except -1
     cdef void _drop_waiting(self) except *

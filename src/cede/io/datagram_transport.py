@@ -135,9 +135,7 @@ class DatagramTransport(Endpoint):
                 raise ValueError(f"Invalid address: must be None or {self._address}")
             addr = self._address
         if self._state == _LOST:
-            self._writes_lost += 1
-            if self._writes_lost > _WRITES_BEFORE_WARNING:
-                logger.warning("socket.send() raised exception.")
+            self._send_in_vain(data, addr)
             return
         if not self._queue and self._send(data, addr):
             return
@@ -146,6 +144,15 @@ class DatagramTransport(Endpoint):
         self._waiting += len(data) + _OVERHEAD
         self._update_interest()
         self._maybe_pause_protocol()
+
+    def _send_in_vain(self, data, address):
+        """After the end nothing waits any more. asyncio: said in the log from the fifth time on."""
+        if self._connected and self._address is None:
+            self._send(data, address)  # asyncio: until connection_lost each datagram has its try
+            return
+        self._writes_lost += 1
+        if self._writes_lost > _WRITES_BEFORE_WARNING:
+            logger.warning("socket.send() raised exception.")
 
     def _send(self, data, address):
         """Send one datagram; return False if the kernel has no room for it."""

@@ -97,6 +97,8 @@ class StreamTransport(Watcher):
         """Have the protocol called, then reading begun, then the waiter woken; each in the next turn."""
         loop = self._loop
         loop._claim(self._fd, self)
+        if self._extra is None or "peername" not in self._extra:
+            self._learn("peername", self._sock.getpeername)  # a peer that is gone later has no name any more
         if self._server is not None:
             self._server._attach(self)
         self._connected = True

@@ -6,7 +6,7 @@ from .stream_transport cimport StreamTransport
 from .write_buffer cimport WriteBuffer
 
 cdef int _OPEN, _SHUTTING_DOWN, _LOST, _HANDSHAKING
-cdef int _READABLE, _WRITABLE
+cdef int _READABLE, _WRITABLE, _HANGUP
 cdef int _RECORD, _MOST_AT_ONCE, _BUFFER_SIZE, _WRITES_BEFORE_WARNING
 
 cpdef bint is_idle(StreamTransport transport) except -1
@@ -24,6 +24,7 @@ cdef class TlsSocketTransport(StreamTransport):
     cdef int _read_needs
     cdef int _write_needs
     cdef object _buffer
+    cdef bint _corks
     cdef bint _unread
     cdef object _read_error
     cdef bint _no_answer
@@ -59,6 +60,7 @@ cdef class TlsSocketTransport(StreamTransport):
     cdef bint _is_lost(self) except -1
     cdef object _send(self)
     cdef object _maybe_resume_protocol(self)
+    @cython.locals(corked=bint)
     cdef object _encrypt(self)
     @cython.locals(chunks=list, taken=Py_ssize_t, size=Py_ssize_t, first=bytes, chunk=bytes)
     cdef object _next_piece(self)

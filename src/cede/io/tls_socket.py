@@ -20,7 +20,8 @@ Facts about OpenSSL that shape this file:
 - What a small read leaves of a record waits inside OpenSSL, and no poller tells of it (`_unread`).
 - A read may have to wait until it can write and a write until it can read (`_read_needs`, `_write_needs`).
 - A write that could not be finished is repeated with the same bytes and no fewer. `_next_piece` sees to it.
-- After an EOF without close_notify it takes no more writes. `_hung_up` looks before it can see that EOF.
+- After an EOF without close_notify it takes no more writes, and sends an alert. So where the poller says that the peer
+  hung up, `_hung_up` looks whether there is anything but the EOF, before OpenSSL does.
 """
 
 import asyncio
@@ -31,10 +32,11 @@ import socket
 import ssl
 import weakref
 from asyncio.constants import _SendfileMode
+from asyncio.sslproto import _SSLProtocolTransport
 from ssl import SSLEOFError, SSLWantReadError, SSLWantWriteError, SSLZeroReturnError
 
 from ..engine import native
-from ..engine.pollers.base import READABLE, WRITABLE
+from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
 from .stream_transport import StreamTransport
 
 logger = logging.getLogger("asyncio")
@@ -46,6 +48,7 @@ _HANDSHAKING = 3
 
 _READABLE = READABLE
 _WRITABLE = WRITABLE
+_HANGUP = HANGUP
 
 _RECORD = 16 * 1024  # bytes; no TLS record carries more
 _MOST_AT_ONCE = 4 * _RECORD  # bytes given to OpenSSL at once; it counts them as sent when all are
@@ -54,6 +57,8 @@ _HIGH_WATER = 512 * 1024  # bytes; asyncio's default for writing, low water is a
 _READ_HIGH_WATER = 256 * 1024  # asyncio's default for reading
 _WRITES_BEFORE_WARNING = 5
 
+_TCP = socket.IPPROTO_TCP
+_TCP_CORK = getattr(socket, "TCP_CORK", 0)  # 0 where there is none
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
 _OPENSSL_3 = ssl.OPENSSL_VERSION_INFO >= (3,)
 _LEARNED_LATE = {"peercert": "getpeercert", "cipher": "cipher", "compression": "compression"}
@@ -105,6 +110,8 @@ def _buffer_of(loop):
     buffer = _buffers.get(loop)
     if buffer is None:
         buffer = _buffers[loop] = memoryview(bytearray(_BUFFER_SIZE))
+        # glibc learns from the first large block that is freed not to give such blocks back to the system each time.
+        bytes(4 * _BUFFER_SIZE)
     return buffer
 
 
@@ -137,6 +144,7 @@ class TlsSocketTransport(StreamTransport):
         self._init_tls(
             ssl_object, ssl_object._sslobj, sslcontext, waiter, handshake_timeout, shutdown_timeout, connected
         )
+        self._corks = bool(_TCP_CORK) and sock.family != _AF_UNIX
         if sock.family != _AF_UNIX:
             native.set_nodelay(sock, self._fd)
         loop._claim(self._fd, self)
@@ -157,6 +165,7 @@ class TlsSocketTransport(StreamTransport):
         self._read_needs = _READABLE  # what reading waits for; WRITABLE while OpenSSL must write first
         self._write_needs = _WRITABLE
         self._buffer = _buffer_of(self._loop)
+        self._corks = False
         self._unread = False  # True iff decrypted bytes wait inside OpenSSL
         self._read_error = None  # what reading met behind data that was not handed on yet
         self._no_answer = False  # True iff the peer's end came without close_notify: it sends none now
@@ -181,6 +190,11 @@ class TlsSocketTransport(StreamTransport):
     def _get_lower_info(self, name, default):
         return StreamTransport.get_extra_info(self, name, default)
 
+    # asyncio: libraries ask isinstance(transport, asyncio.Transport), and tests for "ssl" in the class's name.
+    @property
+    def __class__(self):
+        return _SSLProtocolTransport
+
     # asyncio: tests of libraries look behind the transport.
     @property
     def _ssl_protocol(self):
@@ -203,7 +217,7 @@ class TlsSocketTransport(StreamTransport):
     def _on_ready(self, events):
         if self._state == _OPEN:
             if events & self._read_needs and self._wants_data():
-                if self._out.size and self._hung_up():
+                if events & _HANGUP and self._hung_up():
                     self._no_answer = self._at_eof = True
                     self._eof_came()
                 elif self._buffered:
@@ -498,6 +512,9 @@ class TlsSocketTransport(StreamTransport):
     def _encrypt(self):
         """Send until the buffer is empty or the kernel is full."""
         self._write_needs = _WRITABLE
+        corked = self._corks and self._out.size > _RECORD
+        if corked:
+            self._sock.setsockopt(_TCP, _TCP_CORK, 1)
         try:
             while self._out.size:
                 self._out._drop(self._tls.write(self._next_piece()))
@@ -505,6 +522,8 @@ class TlsSocketTransport(StreamTransport):
             pass
         except SSLWantReadError:
             self._write_needs = _READABLE
+        if corked:
+            self._sock.setsockopt(_TCP, _TCP_CORK, 0)
 
     def _next_piece(self):
         """What OpenSSL gets next: small chunks joined to a record, or a part of a large one.
