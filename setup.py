@@ -41,6 +41,7 @@ COMPILED_MODULES = [
     "cede.io.pipe_transport",
     "cede.io.datagram_transport",
     "cede.io.listener",
+    "cede.io.tls_transport",
     "cede.io.tls_socket",
     "cede.io.tls_bytes",
 ]

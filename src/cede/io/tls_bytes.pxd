@@ -2,15 +2,15 @@ cimport cython
 
 from ..engine cimport native
 from .stream_transport cimport StreamTransport
-from .tls_socket cimport TlsSocketTransport
+from .tls_transport cimport TlsTransport
 
 cdef int _OPEN, _SHUTTING_DOWN, _LOST, _HANDSHAKING
-cdef int _READABLE, _WRITABLE
+cdef int _READABLE, _WRITABLE, _HANGUP
 
 @cython.locals(known=StreamTransport)
 cpdef object context_of(object transport)
 
-cdef class TlsBytesTransport(TlsSocketTransport):
+cdef class TlsBytesTransport(TlsTransport):
     cdef object _incoming
     cdef object _outgoing
     cdef readonly object _lower
@@ -20,7 +20,6 @@ cdef class TlsBytesTransport(TlsSocketTransport):
     cdef bint _lower_eof
     cdef object _carrier
 
-    cdef object _get_lower_info(self, object name, object default)
     cdef object _call(self, object callback, tuple args)
     cdef object _tell(self, str name, object arg)
     cdef object _on_ready(self, int events)
@@ -28,6 +27,7 @@ cdef class TlsBytesTransport(TlsSocketTransport):
     cdef object _update_interest(self)
     cdef object _push(self)
     cdef bint _hung_up(self) except -1
+    cdef object _shake_hands(self)
     cdef object _handshake_done(self)
     @cython.locals(count=Py_ssize_t)
     cdef Py_ssize_t _decrypt(self, object buffer) except -1

@@ -2,7 +2,7 @@
 
 It serves where TLS cannot be bound to a socket: TLS in TLS, `start_tls` on a transport of another kind or with bytes
 of the peer read already, and contexts that wrap in ways of their own. Its states and all that is seen from outside
-are `TlsSocketTransport`'s; here stands only where the sealed bytes come from and go to:
+are `TlsTransport`'s; here stands only where the sealed bytes come from and go to:
 
     the peer  <->  lower transport  <->  Carrier (its protocol)  <->  two MemoryBIO  <->  the protocol
 
@@ -17,17 +17,18 @@ import asyncio
 import ssl
 
 from ..engine import native
-from ..engine.pollers.base import READABLE, WRITABLE
+from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
 from .stream_transport import StreamTransport
-from .tls_socket import TlsSocketTransport
+from .tls_transport import _LEARNED_LATE, TlsTransport
 
-_OPEN = 0  # as in tls_socket
+_OPEN = 0  # as in tls_transport
 _SHUTTING_DOWN = 1
 _LOST = 2
 _HANDSHAKING = 3
 
 _READABLE = READABLE
 _WRITABLE = WRITABLE
+_HANGUP = HANGUP
 
 
 class NoSocket:
@@ -70,10 +71,10 @@ class Carrier(asyncio.Protocol):
             upper._lower_lost(exc)
 
 
-class TlsBytesTransport(TlsSocketTransport):
+class TlsBytesTransport(TlsTransport):
     """The TLS transport over `lower`, or over the transport that calls `carrier.connection_made`.
 
-    `unread` is what the peer sent already. ValueError as `SSLContext.wrap_bio`; the rest as TlsSocketTransport.
+    `unread` is what the peer sent already. ValueError as `SSLContext.wrap_bio`; the rest as TlsTransport.
     """
 
     def __init__(
@@ -114,7 +115,10 @@ class TlsBytesTransport(TlsSocketTransport):
         """The protocol to give the lower transport."""
         return self._carrier
 
-    def _get_lower_info(self, name, default):
+    def get_extra_info(self, name, default=None):
+        """Return what is known under `name`, here or in the lower transport; else `default`."""
+        if name in self._extra or name in _LEARNED_LATE:
+            return TlsTransport.get_extra_info(self, name, default)
         return default if self._lower is None else self._lower.get_extra_info(name, default)
 
     def __repr__(self):
@@ -159,10 +163,7 @@ class TlsBytesTransport(TlsSocketTransport):
         """The lower transport's EOF; return True if it is to stay open until we close it."""
         self._lower_eof = True
         self._no_answer = True
-        if self._state == _HANDSHAKING:
-            self._handshake_failed(ConnectionResetError())
-        else:
-            self._on_ready(_READABLE)
+        self._on_ready(_READABLE | _HANGUP)
         # TLS below closes itself in any case, and would log a warning.
         return self._lower is not None and self._lower.get_extra_info("sslcontext") is None
 
@@ -184,7 +185,7 @@ class TlsBytesTransport(TlsSocketTransport):
 
     def _on_ready(self, events):
         if not self._lower_closing:
-            TlsSocketTransport._on_ready(self, events)
+            TlsTransport._on_ready(self, events)
 
     def _update_interest(self):
         """Let the lower transport read while anything here waits for bytes."""
@@ -201,10 +202,15 @@ class TlsBytesTransport(TlsSocketTransport):
             self._lower.write(self._outgoing.read())
 
     def _hung_up(self):
-        return False
+        return self._lower_eof and not self._holds_data()
+
+    def _shake_hands(self):
+        TlsTransport._shake_hands(self)
+        if self._state == _HANDSHAKING and self._hung_up():
+            self._handshake_failed(ConnectionResetError())
 
     def _handshake_done(self):
-        TlsSocketTransport._handshake_done(self)
+        TlsTransport._handshake_done(self)
         if self._state == _OPEN and self._incoming.pending:
             self._read_on()
         if self._state == _OPEN and self._out.size:
@@ -213,7 +219,7 @@ class TlsBytesTransport(TlsSocketTransport):
     # --- Reading and writing ----------------------------------------------------------------------
 
     def _decrypt(self, buffer):
-        count = TlsSocketTransport._decrypt(self, buffer)
+        count = TlsTransport._decrypt(self, buffer)
         if self._lower_eof and not self._holds_data() and count < len(buffer):
             self._at_eof = True
         return count
@@ -225,7 +231,7 @@ class TlsBytesTransport(TlsSocketTransport):
         """Go on handing data to the protocol."""
         if self._state == _OPEN and self._paused:
             self._unread = True
-            TlsSocketTransport.resume_reading(self)
+            TlsTransport.resume_reading(self)
 
     def _read_soon(self):
         self._loop.call_soon(self._read_on, context=self._context)

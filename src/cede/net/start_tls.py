@@ -108,9 +108,9 @@ def make_tls_transport(
 def _take_unread(protocol: Any) -> bytes:
     """Take from a protocol the bytes that it was handed and nobody read; they may begin the handshake.
 
-    A protocol gives them through a method `_take_unread`; asyncio's StreamReaderProtocol has them in its reader.
+    A protocol gives them through a method `_take_buffered`; asyncio's StreamReaderProtocol has them in its reader.
     """
-    take = getattr(protocol, "_take_unread", None)
+    take = getattr(protocol, "_take_buffered", None)
     if take is not None:
         return bytes(take())
     buffer = getattr(getattr(protocol, "_stream_reader", None), "_buffer", None)
