@@ -35,6 +35,14 @@ def callers_stack():
     return stack
 
 
+def safe_repr(obj):
+    """Return repr(obj), or if that fails, what `object` says of it."""
+    try:
+        return repr(obj)
+    except Exception:
+        return object.__repr__(obj)
+
+
 # --- Callbacks ----------------------------------------------------------------------------------
 
 
@@ -66,8 +74,11 @@ def _source(func):
 
 def callback_source(func, args=(), debug=False):
     """Describe a callback: `name(args) at file:line`."""
-    text = _callback_name(func, args, None, debug)
-    source = _source(func)
+    try:
+        text = _callback_name(func, args, None, debug)
+        source = _source(func)
+    except Exception:  # its own repr, or an attribute of it, fails
+        return object.__repr__(func)
     return f"{text} at {source[0]}:{source[1]}" if source else text
 
 
@@ -144,7 +155,7 @@ def handle_error(loop, handler, context):
 
 def _call_handler(loop, handler, context):
     # The handler runs in the context of what failed: a task, a future that is one, or a handle.
-    subject = context.get("task") or context.get("future") or context.get("handle")
+    subject = next((context[key] for key in ("task", "future", "handle") if context.get(key) is not None), None)
     get_context = getattr(subject, "get_context", None)
     scope = get_context() if get_context is not None else None
     if hasattr(scope, "run"):

@@ -163,12 +163,17 @@ class Task(Future):
         elif type(answer) is tuple and len(answer) == 2 and answer[0] is BaseException:
             self._die(answer[1])
         else:
-            self._suspend_on_foreign(answer)
+            try:
+                self._suspend_on_foreign(answer)
+            except BaseException as exc:
+                # What is awaited misbehaves: whoever awaits it is told.
+                self._fut_waiter = None
+                self._throw_later(exc)
 
     def _suspend_on(self, awaited):
         """Wait for a future of ours."""
         if awaited is self:
-            self._throw_later(RuntimeError(f"Task cannot await on itself: {self!r}"))
+            self._throw_later(_own_await(self))
         elif awaited._loop is not self._loop:
             self._throw_later(_wrong_loop(self, awaited))
         elif not awaited._asyncio_future_blocking:
@@ -198,15 +203,16 @@ class Task(Future):
         elif not blocking:
             self._throw_later(_plain_yield(self, awaited))
         elif awaited is self:
-            self._throw_later(RuntimeError(f"Task cannot await on itself: {self!r}"))
+            self._throw_later(_own_await(self))
         else:
             future_add_to_awaited_by(awaited, self)
             awaited._asyncio_future_blocking = False
-            # The step enters the task's context itself, so the callback gets another one: a copy.
-            awaited.add_done_callback(self._wakeup, context=native.copy_context())
+            # Order: some futures call back at once.
             self._stage = _WAITING
             self._fut_waiter = awaited
-            if self._must_cancel:
+            # The step enters the task's context itself, so the callback gets another one: a copy.
+            awaited.add_done_callback(self._wakeup, context=native.copy_context())
+            if self._must_cancel and self._fut_waiter is awaited:
                 self._pass_on_cancel()
 
     def _pass_on_cancel(self):
@@ -220,14 +226,16 @@ class Task(Future):
         self._schedule()
 
     def _wakeup(self, future):
-        """What a future calls that is not ours: take the step at once, as asyncio does."""
+        """What a future calls that is not ours: take the step at once, as asyncio does, unless a task is in its own."""
         if self._stage == _WAITING and self._fut_waiter is future:
-            self._run()
+            if running.current_task(self._loop) is None:
+                self._run()
+            else:
+                self._schedule()
 
     def _step_by_callback(self):
-        """What a loop calls that is not ours."""
-        if self._stage == _SCHEDULED:
-            self._run()
+        """What a loop calls that is not ours: the task is scheduled, or what it waited for is done."""
+        self._run()
 
     def _start_eagerly(self, given_context):
         """Take the first step now, inside whatever task is running."""
@@ -402,12 +410,18 @@ def _loop_of(future):
     return future._loop if get_loop is None else get_loop()
 
 
+def _own_await(task):
+    return RuntimeError(f"Task cannot await on itself: {reports.safe_repr(task)}")
+
+
 def _wrong_loop(task, awaited):
-    return RuntimeError(f"Task {task!r} got Future {awaited!r} attached to a different loop")
+    pair = (reports.safe_repr(task), reports.safe_repr(awaited))
+    return RuntimeError("Task {} got Future {} attached to a different loop".format(*pair))
 
 
 def _plain_yield(task, awaited):
-    return RuntimeError(f"yield was used instead of yield from in task {task!r} with {awaited!r}")
+    pair = (reports.safe_repr(task), reports.safe_repr(awaited))
+    return RuntimeError("yield was used instead of yield from in task {} with {}".format(*pair))
 
 
 def _bad_yield(task, answer):
