@@ -212,6 +212,12 @@ cdef extern from *:
         return -2;
     }
 
+    #if PY_VERSION_HEX >= 0x030E0000
+    #define cede_is_unshared(obj) PyUnstable_Object_IsUniquelyReferenced(obj)
+    #else
+    #define cede_is_unshared(obj) (Py_REFCNT(obj) == 1)
+    #endif
+
     static CYTHON_INLINE const char *cede_memory(PyObject *data, Py_ssize_t *size) {
         if (PyBytes_Check(data)) {
             *size = PyBytes_GET_SIZE(data);
@@ -267,6 +273,7 @@ cdef extern from *:
     object cede_read(int fd, object buffer, Py_ssize_t size)
     Py_ssize_t cede_read_into(int fd, object target) except -2
     Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
+    int cede_is_unshared(object obj)
     Py_ssize_t cede_find(object data, object part, Py_ssize_t start)
     object cede_cut(object data, Py_ssize_t start, Py_ssize_t end)
     void cede_set_nodelay(int fd)
@@ -300,6 +307,9 @@ cdef inline object copy_context():
 
 cdef inline double monotonic():
     return cede_monotonic()
+
+cdef inline bint is_unshared(object obj) noexcept:
+    return cede_is_unshared(obj)
 
 cdef inline object event_buffer():
     return cede_event_buffer()

@@ -80,6 +80,14 @@ def call_method(context, target, name, arg):
 monotonic = time.monotonic
 
 
+# --- References ---------------------------------------------------------------------------------
+
+
+def is_unshared(obj):
+    """Whether the caller's variable is the only reference there is to `obj`. Interpreted, nobody can tell: False."""
+    return False
+
+
 # --- The kernel's readiness ---------------------------------------------------------------------
 
 

@@ -13,15 +13,17 @@ cdef class StreamBuffer:
     cdef public object _loop
     cdef bint _is_own_loop
     cdef public Py_ssize_t _limit
-    cdef object _head
+    cdef bytes _chunk
     cdef Py_ssize_t _start
     cdef object _tail
     cdef Py_ssize_t _tail_size
+    cdef bytearray _piece
     cdef Py_ssize_t _searched
     cdef bint _pinned
     cdef public bint _eof
     cdef public object _exception
     cdef public object _waiter
+    cdef Future _last_waiter
     cdef public object _transport
     cdef public bint _paused
     cdef public object _source_traceback
@@ -30,17 +32,19 @@ cdef class StreamBuffer:
     cdef object _append(self, bytes data)
     @cython.locals(piece=bytearray)
     cdef object _make_piece(self)
+    cdef object _drop_chunks(self)
     @cython.locals(future=Future)
     cdef object _wake(self)
     cdef object _pause(self)
     cdef object _resume(self)
     cdef Py_ssize_t _size(self) except -1
     cdef object _take(self, Py_ssize_t count)
-    @cython.locals(start=Py_ssize_t)
+    @cython.locals(start=Py_ssize_t, size=Py_ssize_t)
     cdef object _take_of_chunk(self, Py_ssize_t count)
-    cdef object _take_of_more(self, Py_ssize_t count)
-    @cython.locals(parts=list, had=Py_ssize_t)
+    @cython.locals(parts=list, first=Py_ssize_t)
     cdef object _take_of_chunks(self, Py_ssize_t count)
+    @cython.locals(data=bytes)
+    cdef object _take_of_piece(self, Py_ssize_t count)
     # Called by interpreted code only, and so never dispatched.
     cpdef object _try_read(self, Py_ssize_t count)
     cpdef object _take_now(self, Py_ssize_t count)
@@ -49,7 +53,7 @@ cdef class StreamBuffer:
     @cython.locals(end=Py_ssize_t)
     cpdef object _try_line(self, bint again=*)
     cpdef object _try_until(self, tuple separators, bint again=*)
-    cpdef object _new_waiter(self, str method)
+    cpdef object _new_waiter(self, object method)
 
     cdef object _line_slowly(self)
     cdef object _drop_line(self, Py_ssize_t end)
@@ -58,3 +62,5 @@ cdef class StreamBuffer:
     cdef object _until(self, tuple separators)
     @cython.locals(begin=Py_ssize_t, end=Py_ssize_t, first_begin=Py_ssize_t, first_end=Py_ssize_t, separator=bytes)
     cdef tuple _find(self, tuple separators)
+    @cython.locals(last=Future)
+    cdef object _make_waiter(self)

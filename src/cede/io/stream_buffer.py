@@ -5,9 +5,9 @@ vain), and `StreamReader`, the interpreted class on top, waits and asks again.
 
 The bytes are kept in one of two forms, and copied as little as each allows:
 
-    chunks   `_head` is a `bytes`, whose first `_start` bytes were read already, and `_tail` holds
-             those that came after it. What comes as one chunk and is read as one is the same object.
-    piece    `_head` is a `bytearray`, `_start` is 0 and `_tail` is empty. It begins when a separator
+    chunks   `_chunk`, whose first `_start` bytes were read already, and those that came after it in
+             `_tail`. What comes as one chunk and is read as one is the same object.
+    piece    all in `_piece`, a bytearray; the chunk and the tail are empty. It begins when a separator
              is not in the first chunk, or when small chunks pile up, and ends when all is read.
 
 Bytes go from chunks to a piece, never back, and a search that has to wait goes on where it stopped:
@@ -47,15 +47,17 @@ class StreamBuffer:
         self._loop = asyncio.get_event_loop() if loop is None else loop
         self._is_own_loop = isinstance(self._loop, Loop)
         self._limit = limit if limit < _MOST else _MOST
-        self._head = b""
+        self._chunk = b""
         self._start = 0
         self._tail = None  # a deque of bytes, or None as long as none was needed
         self._tail_size = 0  # bytes in `_tail`
+        self._piece = None  # None: the bytes are kept as chunks
         self._searched = 0  # how many unread bytes the search that is under way need not search again
-        self._pinned = False  # True iff somebody may hold `_head`, a bytearray: it stays then
+        self._pinned = False  # True iff somebody may hold `_piece`: it stays then
         self._eof = False
         self._exception = None
         self._waiter = None  # the future of whoever waits for more, or None
+        self._last_waiter = None  # the one before, to be used again
         self._transport = None
         self._paused = False  # True iff the transport was paused and not resumed since
         self._source_traceback = reports.callers_stack() if self._loop.get_debug() else None
@@ -90,8 +92,8 @@ class StreamBuffer:
             data = bytes(_as_bytearray(data))
         if not data:
             return
-        if self._size() == 0 and not self._pinned:
-            self._head = data
+        if self._piece is None and self._tail_size == 0 and self._start == len(self._chunk):
+            self._chunk = data
             self._start = 0
         else:
             self._append(data)
@@ -102,12 +104,12 @@ class StreamBuffer:
 
     def _append(self, data):
         """Add a chunk behind others."""
-        if type(self._head) is not bytes or len(data) < _SMALL:
+        if self._piece is not None or len(data) < _SMALL:
             self._make_piece()
-            self._head += data
+            self._piece += data
         elif self._size() < _SMALL:
             # The rest of a line, say: in one chunk with what follows, it is found and cut fastest.
-            self._head = native.cut(self._head, self._start, len(self._head)) + data
+            self._chunk = self._chunk[self._start :] + data
             self._start = 0
         else:
             if self._tail is None:
@@ -117,17 +119,20 @@ class StreamBuffer:
 
     def _make_piece(self):
         """Put everything into one bytearray, unless it is there already."""
-        if type(self._head) is bytes:
-            piece = bytearray(self._head)
-            if self._start:
-                del piece[: self._start]
-                self._start = 0
-            if self._tail_size:
-                for chunk in self._tail:
-                    piece += chunk
-                self._tail.clear()
-                self._tail_size = 0
-            self._head = piece
+        if self._piece is None:
+            piece = bytearray(self._chunk)
+            del piece[: self._start]
+            for chunk in self._tail or ():
+                piece += chunk
+            self._piece = piece
+            self._drop_chunks()
+
+    def _drop_chunks(self):
+        self._chunk = b""
+        self._start = 0
+        if self._tail is not None:
+            self._tail.clear()
+        self._tail_size = 0
 
     def feed_eof(self):
         """Say that no more bytes will come."""
@@ -143,6 +148,7 @@ class StreamBuffer:
             future = waiter
             if future._phase == _PENDING:
                 future._resolve(None)
+                self._last_waiter = future
         elif not waiter.cancelled():
             waiter.set_result(None)
 
@@ -187,7 +193,9 @@ class StreamBuffer:
 
     def _size(self):
         """How many bytes wait."""
-        return len(self._head) - self._start + self._tail_size
+        if self._piece is not None:
+            return len(self._piece)
+        return len(self._chunk) - self._start + self._tail_size
 
     def at_eof(self):
         """Return True if everything was read and `feed_eof` was called."""
@@ -196,51 +204,46 @@ class StreamBuffer:
     def _take(self, count):
         """Take out at most `count` bytes (not negative); b"" if there is none."""
         self._searched = 0
-        if type(self._head) is bytes and self._tail_size == 0:
+        if self._piece is not None:
+            data = self._take_of_piece(count)
+        elif self._tail_size == 0:
             data = self._take_of_chunk(count)
         else:
-            data = self._take_of_more(count)
+            data = self._take_of_chunks(count)
         if self._paused and self._size() <= self._limit:
             self._resume()
         return data
 
     def _take_of_chunk(self, count):
-        """`_take` while the first chunk is the only one."""
+        """`_take` while there is one chunk only, or no more is wanted."""
         start = self._start
-        if count < len(self._head) - start:
+        size = len(self._chunk)
+        if count < size - start:
             self._start = start + count
-            return native.cut(self._head, start, start + count)
-        data = self._head if start == 0 else native.cut(self._head, start, len(self._head))
-        self._head = b""
+            return native.cut(self._chunk, start, start + count)
+        data = self._chunk if start == 0 else native.cut(self._chunk, start, size)
+        self._chunk = b""
         self._start = 0
-        return data
-
-    def _take_of_more(self, count):
-        """`_take` from several chunks or from a piece."""
-        if type(self._head) is bytes:
-            return self._take_of_chunks(count)
-        if count > len(self._head):
-            count = len(self._head)
-        data = native.cut(self._head, 0, count)
-        del self._head[:count]
-        if not self._head and not self._pinned:
-            self._head = b""
         return data
 
     def _take_of_chunks(self, count):
         parts = []
         while True:
-            had = self._size() - self._tail_size
+            first = len(self._chunk) - self._start
             parts.append(self._take_of_chunk(count))
-            if count < had or self._tail_size == 0:
+            if count < first or self._tail_size == 0:
                 break
-            # The first chunk is used up.
-            count -= had
-            self._head = self._tail.popleft()
-            self._tail_size -= len(self._head)
-            if count == 0:
-                break
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            count -= first
+            self._chunk = self._tail.popleft()
+            self._tail_size -= len(self._chunk)
+        return b"".join(parts)
+
+    def _take_of_piece(self, count):
+        data = native.cut(self._piece, 0, min(count, len(self._piece)))
+        del self._piece[: len(data)]
+        if not self._piece and not self._pinned:
+            self._piece = None
+        return data
 
     # --- What StreamReader asks ---------------------------------------------------------------------
     #
@@ -277,9 +280,12 @@ class StreamBuffer:
         """Bytes up to and including a newline, or the end. ValueError for, and loss of, one longer than the limit."""
         if not again:
             self._begin_search()
-        end = native.find(self._head, _NEWLINE, self._start + self._searched)
-        if 0 <= end - self._start <= self._limit:
-            return self._take(end + 1 - self._start)
+        if self._piece is None:
+            end = native.find(self._chunk, _NEWLINE, self._start + self._searched) - self._start
+            if 0 <= end <= self._limit:
+                return self._take(end + 1)
+            if end < 0 and self._size() == 0 and not self._eof:
+                return None
         return self._line_slowly()
 
     def _line_slowly(self):
@@ -294,7 +300,7 @@ class StreamBuffer:
     def _drop_line(self, end):
         """Drop a line of `end` bytes and its newline; everything if there is no newline after so much."""
         self._make_piece()
-        if self._head.startswith(_NEWLINE, end):
+        if self._piece.startswith(_NEWLINE, end):
             self._take(end + 1)
         else:
             self._take(self._size())
@@ -335,9 +341,10 @@ class StreamBuffer:
         """Where the separator that ends first begins and ends among what is unread; (-1, -1) if there is none."""
         if self._tail_size:
             self._make_piece()
+        data = self._chunk if self._piece is None else self._piece
         first_begin = first_end = -1
         for separator in separators:
-            begin = native.find(self._head, separator, self._start + self._searched) - self._start
+            begin = native.find(data, separator, self._start + self._searched) - self._start
             end = begin + len(separator)
             if begin >= 0 and (first_end < 0 or end < first_end):
                 first_begin = begin
@@ -356,8 +363,18 @@ class StreamBuffer:
             raise self._exception
         if self._paused:
             self._resume()  # else nothing would ever come
-        self._waiter = new_future(self._loop) if self._is_own_loop else self._loop.create_future()
+        self._waiter = self._make_waiter()
         return self._waiter
+
+    def _make_waiter(self):
+        if not self._is_own_loop:
+            return self._loop.create_future()
+        last = self._last_waiter
+        self._last_waiter = None
+        if last is not None and native.is_unshared(last) and last._source_traceback is None:
+            last._phase = _PENDING  # as good as new: it was resolved with None, and nobody else knows it
+            return last
+        return new_future(self._loop)
 
     # --- asyncio: private, and yet read and even written by programs ----------------------------------
 
@@ -366,14 +383,12 @@ class StreamBuffer:
         self._make_piece()
         self._searched = 0
         self._pinned = True
-        return self._head
+        return self._piece
 
     @_buffer.setter
     def _buffer(self, value):
-        self._head = value if type(value) is bytearray else bytearray(value)
-        self._start = 0
-        self._tail = None
-        self._tail_size = 0
+        self._drop_chunks()
+        self._piece = value if type(value) is bytearray else bytearray(value)
         self._searched = 0
         self._pinned = True
 
