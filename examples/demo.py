@@ -175,7 +175,7 @@ def compete(options: argparse.Namespace) -> None:
             contestant.stop()
     if missing := set(options.loops.split(",")) - set(names):
         print(f"\n  {', '.join(missing)} is not installed here, and was left out.")
-    print(f"\n  Every crawl brought all {options.pages} pages.{compared(contestants)}\n  {versions(names)}")
+    print(f"\n  Every crawl brought all {options.pages} pages.{compared(contestants)}\n  {versions(names)}\n")
 
 
 def in_turn(contestants: list[Contestant], rounds: int) -> Iterator[Contestant]:
@@ -207,7 +207,7 @@ def compared(contestants: list[Contestant]) -> str:
         f"{first.requests_per_second() / other.requests_per_second():.2f} times those of {other.name}"
         for other in others
     ]
-    return f" Requests/s of {first.name}: {', '.join(factors)}." if others else ""
+    return f"\n  Requests/s of {first.name}: {', '.join(factors)}." if others else ""
 
 
 def versions(names: list[str]) -> str:

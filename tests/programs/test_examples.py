@@ -233,7 +233,7 @@ def test_demo(start: Start, library: Any) -> None:
     assert demo.wait(100) == 0, demo.output
     rows = re.findall(r"(?m)^  (\w+) +[\d,]+ requests/s   CPU \d+ \+ \d+ us$", demo.output)
     assert rows == ["cede", "asyncio", "uvloop"]
-    assert "Every crawl brought all 60 pages. Requests/s of cede: " in demo.output
+    assert "Every crawl brought all 60 pages.\n  Requests/s of cede: " in demo.output
     assert "\x1b" not in demo.output, "plain text where there is no terminal"
 
 
