@@ -33,6 +33,7 @@ COMPILED_MODULES = [
     "cede.engine.loop",
     "cede.engine.futures",
     "cede.engine.tasks",
+    "cede.engine.joins",
     "cede.io.write_buffer",
     "cede.io.endpoint",
     "cede.io.stream_transport",

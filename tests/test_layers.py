@@ -34,6 +34,7 @@ LAYERS: dict[str, str] = {
         engine.native engine.running engine.reports engine.handles engine.timers engine.clock
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
         engine.waker engine.loop engine.futures engine.await_slots engine.tasks
+        engine.joins
     """,
     "2 io": """
         io

@@ -7,11 +7,11 @@ that stands for them, and gathering n children is n callbacks that count down.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine.futures import Future as _EngineFuture
+from .engine.joins import Countdown
 from .engine.running import _get_running_loop, current_task
 from .events import get_event_loop
 from .exceptions import CancelledError
@@ -32,27 +32,9 @@ class _GatheringFuture(_EngineFuture):
     ) -> None:
         super().__init__(loop=loop)
         self._children = children  # in the order of the results; a future that was given twice stands here twice
-        self._unfinished = 0  # different children whose end has not been seen
         self._awaiter = waiter  # the task that called gather, for call graphs
         self._return_exceptions = return_exceptions
         self._cancel_requested = False  # True iff cancel() reached a child
-
-    def _watch(self, children: list[Future[Any]]) -> None:
-        """Count down as `children` (each once) become done; those that are done already count at once."""
-        callback = self._child_done
-        context = copy_context()  # one for all: a copy each would cost as much as the callback
-        waiter = self._awaiter
-        self._unfinished = len(children)
-        done = []
-        for child in children:
-            if child.done():
-                done.append(child)
-                continue
-            if waiter is not None:
-                future_add_to_awaited_by(child, waiter)
-            child.add_done_callback(callback, context=context)
-        for child in done:
-            callback(child)
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel every child. Return False if this is done, or no child could be cancelled."""
@@ -66,29 +48,18 @@ class _GatheringFuture(_EngineFuture):
             self._cancel_requested = True
         return reached
 
-    def _child_done(self, child: Future[Any]) -> None:
-        if self._awaiter is not None:
-            future_discard_from_awaited_by(child, self._awaiter)
-        self._unfinished -= 1
-        if child.cancelled():
-            exc = None if self._return_exceptions else child._make_cancelled_error()  # type: ignore[attr-defined]
-        else:
-            exc = child.exception()  # from now on it counts as retrieved, whatever becomes of it
-        if exc is not None and not self._return_exceptions:
-            self._fail_early(exc)
-        elif self._unfinished == 0 and not self.done():
-            self._finish()
-
-    def _fail_early(self, exc: BaseException) -> None:
-        """Fail with the first exception; the other children run on, and nobody waits for them."""
+    def _fail_early(self, child: Future[Any]) -> None:
+        """Fail as `child` did, the first; the other children run on, and nobody waits for them."""
         if self.done():
             return
         if self._awaiter is not None:
-            for child in self._children:
-                future_discard_from_awaited_by(child, self._awaiter)
-        self.set_exception(exc)
+            for other in self._children:
+                future_discard_from_awaited_by(other, self._awaiter)
+        self.set_exception(child._make_cancelled_error() if child.cancelled() else child.exception())  # type: ignore[attr-defined]
 
     def _finish(self) -> None:
+        if self.done():
+            return
         if self._cancel_requested:
             # The children may have swallowed it; whoever cancelled gather() must see it all the same.
             self.set_exception(self._children[-1]._make_cancelled_error())  # type: ignore[attr-defined]
@@ -129,7 +100,8 @@ def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -
         started = dict(zip(different, once, strict=True))
         children = [started[arg] for arg in coros_or_futures]
     outer = _GatheringFuture(children, waiter, return_exceptions, once[0].get_loop() if loop is None else loop)
-    outer._watch(once)
+    # Not kept by the future: it would be a cycle. The links in the children hold it.
+    Countdown(waiter, not return_exceptions, outer._fail_early, outer._finish).watch(once)
     return outer  # type: ignore[return-value]
 
 

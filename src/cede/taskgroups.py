@@ -16,13 +16,12 @@ from outside, and goes on out.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from contextvars import Context, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .engine.joins import Crew
 from .engine.running import current_task, get_running_loop
 from .exceptions import CancelledError
-from .futures import future_add_to_awaited_by, future_discard_from_awaited_by
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
@@ -47,8 +46,8 @@ class TaskGroup:
         self._loop: AbstractEventLoop | None = None
         self._parent_task: Task[Any] | None = None  # the task in the block; None before and after
         self._parent_cancelled = False  # True iff the group has cancelled its parent: once at most
-        self._tasks: set[Task[Any]] = set()  # those whose done callback has not run
-        self._context: Context | None = None  # what the done callbacks run in
+        self._crew: Crew | None = None  # the tasks, while the block is entered
+        self._tasks: set[Task[Any]] = set()  # the crew's set: those whose end has not been heard of
         self._errors: list[BaseException] | None = []  # what goes into the ExceptionGroup; None after the block
         self._base_error: BaseException | None = None  # the first KeyboardInterrupt or SystemExit
         self._all_done: Future[None] | None = None  # what the exiting parent waits for
@@ -74,7 +73,8 @@ class TaskGroup:
         self._parent_task = current_task(loop)
         if self._parent_task is None:
             raise RuntimeError(f"TaskGroup {self!r} cannot determine the parent task")
-        self._context = copy_context()
+        self._crew = Crew(self._parent_task, self._task_failed, self._tasks_gone)
+        self._tasks = self._crew.tasks
         self._entered = True
         if self._cancel_on_enter:
             self.cancel()
@@ -89,6 +89,7 @@ class TaskGroup:
         finally:
             # Exceptions hold the frames of their tracebacks: leave no way from there back to them.
             self._parent_task = None
+            self._crew = None
             self._errors = None
             self._base_error = None
             exc = None
@@ -160,11 +161,9 @@ class TaskGroup:
             raise RuntimeError(f"TaskGroup {self!r} {self._refusal()}")
         loop = self._loop
         task = loop.create_task(coro, **kwargs) if kwargs else loop.create_task(coro)  # type: ignore[union-attr]
-        future_add_to_awaited_by(task, self._parent_task)
-        # Order: an eager task may be done already. Its callback comes in a later turn all the same: an
-        # error must not cancel the parent before it has the task in hand.
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done, context=self._context)
+        # An eager task may be done already. The crew hears of it in a later turn all the same: an error
+        # must not cancel the parent before it has the task in hand.
+        self._crew.add(task)  # type: ignore[union-attr]
         if self._aborting and not task.done():
             task.cancel()  # an eager task cancelled the group before it belonged to it
         try:
@@ -179,15 +178,9 @@ class TaskGroup:
             return "is finished"
         return "is shutting down"
 
-    def _task_done(self, task: Task[Any]) -> None:
-        self._tasks.discard(task)
-        future_discard_from_awaited_by(task, self._parent_task)
-        if not self._tasks and self._all_done is not None and not self._all_done.done():
+    def _tasks_gone(self) -> None:
+        if self._all_done is not None and not self._all_done.done():
             self._all_done.set_result(None)
-        if not task.cancelled():
-            exc = task.exception()
-            if exc is not None:
-                self._task_failed(task, exc)
 
     def _task_failed(self, task: Task[Any], exc: BaseException) -> None:
         parent = self._parent_task

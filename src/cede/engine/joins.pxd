@@ -1,0 +1,44 @@
+cimport cython
+
+from . cimport native
+from .futures cimport Future
+from .handles cimport Runnable
+
+cdef int _PENDING, _FINISHED
+
+cdef class Join
+
+cdef class Link(Runnable):
+    cdef Join _join
+    cdef Future _child
+
+    cdef object _init(self, Join join, Future child)
+    cdef object _run(self)
+
+cdef class Join:
+    cdef object _awaiter
+
+    cdef object _watch(self, object child)
+    @cython.locals(link=Link)
+    cdef object _watch_ours(self, Future child)
+    cdef object _child_done(self, object child)
+    cdef object _drop_edge(self, object child)
+    cdef object _discard_ours(self, Future child)
+    cdef object _error_of(self, object child)
+    cdef object _error_of_ours(self, Future child)
+
+cdef class Countdown(Join):
+    cdef Py_ssize_t _unfinished
+    cdef bint _stops
+    cdef bint _over
+    cdef object _failed
+    cdef object _finished
+
+    cdef object _child_done(self, object child)
+
+cdef class Crew(Join):
+    cdef object _failed
+    cdef object _gone
+    cdef readonly set tasks
+
+    cdef object _child_done(self, object child)

@@ -1,0 +1,168 @@
+"""Joins: what waits for many futures at once. `gather` and `TaskGroup` stand on them.
+
+A `Link` stands among those who wait for one child, where a done callback would; when the child is
+done its turn comes in the next turn, as a callback's would. So a child costs one small object, and no
+handle, context or call of Python while all goes well.
+
+Law: a join hears of each child exactly once; of one that ends while it is watched, a turn later.
+"""
+
+from . import native
+from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by
+from .handles import Runnable
+
+_PENDING = 0
+_FINISHED = 1
+
+
+class Link(Runnable):
+    """What stands between a join and one child that is pending, in the child's line of those who wait."""
+
+    def _init(self, join, child):
+        self._join = join  # who hears of it
+        self._child = child  # the Future; a link is gone once it is done and heard of
+
+    def _run(self):
+        try:
+            self._join._child_done(self._child)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            context = {"message": f"Exception in callback of {self._child!r}", "exception": exc}
+            self._child._loop.call_exception_handler(context)
+
+    def _step_by_callback(self):
+        """What a loop calls that is not ours."""
+        self._run()
+
+    def _wakeup(self, future):
+        """What this is, if it is taken for a callback: see `Future._callbacks`."""
+        self._run()
+
+    def get_context(self):
+        """Return a context, as a callback has one."""
+        return native.copy_context()
+
+
+class Join:
+    """Something that waits for children, any kind of future. Its one field is
+
+    `_awaiter`, the task that stands for it in call graphs, or None.
+    """
+
+    def _watch(self, child):
+        """Hear of the end of `child`, in a later turn even if it is done."""
+        if isinstance(child, Future):
+            self._watch_ours(child)
+        else:
+            if self._awaiter is not None:
+                future_add_to_awaited_by(child, self._awaiter)
+            child.add_done_callback(self._foreign_done)
+
+    def _watch_ours(self, child):
+        if self._awaiter is not None:
+            child._add_edge(self._awaiter)
+        if child._phase != _PENDING:
+            child._loop.call_soon(self._foreign_done, child)
+            return
+        link = Link.__new__(Link)
+        link._init(self, child)
+        child._add_waiter(link)
+
+    def _foreign_done(self, child):
+        self._child_done(child)
+
+    def _child_done(self, child):
+        """Act on the end of `child`."""
+        raise NotImplementedError
+
+    def _drop_edge(self, child):
+        if self._awaiter is None:
+            return
+        if isinstance(child, Future):
+            self._discard_ours(child)
+        else:
+            future_discard_from_awaited_by(child, self._awaiter)
+
+    def _discard_ours(self, child):
+        child._discard_edge(self._awaiter)
+
+    def _error_of(self, child):
+        """The exception of a child that is done, from now on retrieved; None if it has none or was cancelled."""
+        if isinstance(child, Future):
+            return self._error_of_ours(child)
+        return None if child.cancelled() else child.exception()
+
+    def _error_of_ours(self, child):
+        if child._phase == _FINISHED:
+            child._log_unretrieved = False
+            return child._exception
+        return None
+
+
+class Countdown(Join):
+    """Waits until all children are done or, if `stops` is true, until one of them has failed.
+
+    Calls `failed(child)` for the first that raised or was cancelled if it stops, else `finished()`
+    after the last; one of the two, once. Every exception counts as retrieved.
+    """
+
+    def __init__(self, awaiter, stops, failed, finished):
+        self._awaiter = awaiter
+        self._unfinished = 0  # children whose end has not been heard of
+        self._stops = stops  # True iff the first failure ends it
+        self._over = False  # True iff it has called one of the two
+        self._failed = failed
+        self._finished = finished
+
+    def watch(self, children):
+        """Begin; each child once. Those that are done already count at once, and last."""
+        self._unfinished = len(children)
+        done = []
+        for child in children:
+            if child.done():
+                done.append(child)
+            else:
+                self._watch(child)
+        for child in done:
+            self._child_done(child)
+
+    def _child_done(self, child):
+        self._unfinished -= 1
+        self._drop_edge(child)
+        error = self._error_of(child)
+        if self._over:
+            return
+        if self._stops and (error is not None or child.cancelled()):
+            self._over = True
+            self._failed(child)
+        elif self._unfinished == 0:
+            self._over = True
+            self._finished()
+
+
+class Crew(Join):
+    """The tasks of a group: calls `failed(task, exception)` for each that raises, and `gone()` when none is left.
+
+    For the last one `gone` comes first.
+    """
+
+    def __init__(self, awaiter, failed, gone):
+        self._awaiter = awaiter  # the task whose group it is
+        self._failed = failed
+        self._gone = gone
+        self.tasks = set()  # those whose end has not been heard of
+
+    def add(self, task):
+        """Take a task in."""
+        self.tasks.add(task)
+        self._watch(task)
+
+    def _child_done(self, child):
+        self.tasks.discard(child)
+        self._drop_edge(child)
+        error = self._error_of(child)
+        if not self.tasks:
+            self._gone()
+        if error is not None:
+            self._failed(child, error)
