@@ -86,9 +86,10 @@ async def test_only_the_last_one_started_hurries_the_next(loop):
 
 
 async def test_cancelling_cancels_every_attempt_and_waits_for_it(loop):
-    ended = []
+    started, ended = [], []
 
     async def slow():
+        started.append(1)
         try:
             await loop.create_future()
         finally:
@@ -96,7 +97,8 @@ async def test_cancelling_cancels_every_attempt_and_waits_for_it(loop):
             ended.append(1)
 
     task = loop.create_task(staggered_race([slow, slow, slow], 0.001))
-    await asyncio.sleep(0.02)
+    while len(started) < 3:
+        await asyncio.sleep(0.001)
     task.cancel("why")
     with pytest.raises(asyncio.CancelledError) as info:
         await task
