@@ -310,6 +310,27 @@ async def test_who_stops_waiting_makes_room(method):
     assert await reader.read(99) == b"more data\n"
 
 
+async def test_a_waiter_that_is_used_again_is_as_new():
+    reader = cede.StreamReader()
+    for _ in range(3):
+        coro = reader.readline()  # driven by hand: nobody takes back that it blocks
+        coro.send(None)
+        reader.feed_data(b"line\n")
+        with pytest.raises(StopIteration, match="line"):
+            coro.send(None)
+    kept = []
+    for number in range(3):
+        task = cede.create_task(reader.read(10))
+        await turns()
+        kept.append(reader._waiter)
+        kept[-1].add_done_callback(kept.append)
+        reader.feed_data(b"%d" % number)
+        assert await task == b"%d" % number
+    await turns()
+    assert [waiter.done() for waiter in kept] == [True] * 6
+    assert len(set(kept)) == 3  # somebody else knows them: they stay as they are
+
+
 async def test_a_cancelled_read_loses_nothing():
     reader = cede.StreamReader()
     task = cede.create_task(reader.readexactly(4))

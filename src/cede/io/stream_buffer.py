@@ -372,7 +372,10 @@ class StreamBuffer:
         last = self._last_waiter
         self._last_waiter = None
         if last is not None and native.is_unshared(last) and last._source_traceback is None:
-            last._phase = _PENDING  # as good as new: it was resolved with None, and nobody else knows it
+            # As good as new: it was resolved with None, and nobody else knows it.
+            last._phase = _PENDING
+            last._asyncio_future_blocking = False
+            last._awaited_by = None
             return last
         return new_future(self._loop)
 

@@ -182,7 +182,8 @@ class WriteEnd:
         return self._transport.is_closing()
 
     def __del__(self):
-        if self._transport is not None and not self._transport.is_closing():
+        transport = getattr(self, "_transport", None)  # None if its making was refused
+        if transport is not None and not transport.is_closing():
             if self._loop.is_closed():
                 warnings.warn("loop is closed", ResourceWarning)
             else:
