@@ -506,7 +506,7 @@ def test_a_handler_that_raises_is_reported_by_the_default_one(loop, caplog):
 def test_a_default_handler_that_raises_is_logged(caplog):
     class Mine(cede.EventLoop):
         def default_exception_handler(self, context):
-            1 / 0
+            raise ZeroDivisionError
 
     loop = Mine()
     loop.call_exception_handler({"message": "first"})

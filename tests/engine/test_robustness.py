@@ -63,7 +63,9 @@ EVERYTHING = """
 
 
 def test_without_init_every_method_of_every_class(run_python):
-    source = EVERYTHING + """
+    source = (
+        EVERYTHING
+        + """
     sets = [(), (None,), (1,), (evil,), (print,), (None, None), (1, print), (print, 1), (None,) * 3, (evil,) * 3,
             (1.5, print, 2), (print, (), None), (print, None, None), (None,) * 4]
     for cls in classes:
@@ -76,11 +78,14 @@ def test_without_init_every_method_of_every_class(run_python):
                 call(thing, "__repr__", ())
                 del thing
     """
+    )
     run_python(source)
 
 
 def test_wrong_arguments_for_every_method(run_python):
-    source = EVERYTHING + """
+    source = (
+        EVERYTHING
+        + """
     async def coroutine():
         pass
 
@@ -109,11 +114,14 @@ def test_wrong_arguments_for_every_method(run_python):
             things.clear()
             loop.close()
     """
+    )
     run_python(source, timeout=29)
 
 
 def test_wrong_arguments_for_every_constructor(run_python):
-    source = EVERYTHING + """
+    source = (
+        EVERYTHING
+        + """
     loop = cede.new_event_loop()
     sets = [(), (evil,), (1,), (None,), (loop,), (evil, evil), (print, (), loop), (print, evil, loop), (1, print, (), loop),
             (evil, print, (), loop), (print, (), evil), (loop, evil, evil), (loop, None, None), (evil,) * 6, (None,) * 6]
@@ -131,6 +139,7 @@ def test_wrong_arguments_for_every_constructor(run_python):
                     pass
     loop.close()
     """
+    )
     run_python(source)
 
 
@@ -315,7 +324,9 @@ PROGRAM = """
 
 
 def test_collecting_all_the_time(run_python):
-    source = PROGRAM + """
+    source = (
+        PROGRAM
+        + """
     gc.set_threshold(1, 1, 1)
     for debug in (False, True):
         loop = cede.new_event_loop()
@@ -328,12 +339,15 @@ def test_collecting_all_the_time(run_python):
             loop.run_forever()
         loop.close()
     """
+    )
     run_python(source, timeout=29)
 
 
 def test_nothing_is_left_of_a_program(run_python):
     """Neither cycles, nor what the collector does not see: run it again and again, and count the objects."""
-    source = PROGRAM + """
+    source = (
+        PROGRAM
+        + """
     def run():
         loop = cede.new_event_loop()
         loop.set_exception_handler(lambda loop, context: None)
@@ -370,6 +384,7 @@ def test_nothing_is_left_of_a_program(run_python):
     gc.collect()
     assert len(gc.get_objects()) - before < 50, len(gc.get_objects()) - before
     """
+    )
     run_python(source)
 
 
@@ -765,7 +780,9 @@ LIKE = """
 )
 def test_a_coroutine_like_object_that(run_python, how):
     """Whatever it does, the loop goes on and ends."""
-    source = LIKE + f"""
+    source = (
+        LIKE
+        + f"""
     loop = cede.new_event_loop()
     done = loop.create_future()
     done.set_result(1)
@@ -794,11 +811,14 @@ def test_a_coroutine_like_object_that(run_python, how):
         loop.run_forever()
     loop.close()
     """
+    )
     run_python(source)
 
 
 def test_awaitables_that_misbehave(run_python):
-    source = LIKE + """
+    source = (
+        LIKE
+        + """
     class Await:
         def __init__(self, answer):
             self.answer = answer
@@ -842,6 +862,7 @@ def test_awaitables_that_misbehave(run_python):
     assert loop.run_until_complete(main()) == "done"
     loop.close()
     """
+    )
     run_python(source)
 
 

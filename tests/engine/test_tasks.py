@@ -745,7 +745,7 @@ async def test_the_stack_of_a_suspended_task_is_its_outermost_frame(loop):
     text = out.getvalue()
     assert text.startswith("Stack for <Task pending ")
     assert "(most recent call last):\n" in text
-    assert 'in outer\n    await inner(future)\n' in text
+    assert "in outer\n    await inner(future)\n" in text
     task.cancel()
     with pytest.raises(CancelledError):
         await task
@@ -796,9 +796,13 @@ async def test_repr_follows_the_task_through_its_life(loop):
     assert repr(task) == f"<Task pending name='T' coro=<wait_for() running at {__file__}:{line}>>"
     await asyncio.sleep(0)
     at = f"{__file__}:{line + 1}"
-    assert repr(task).startswith(f"<Task pending name='T' coro=<wait_for() running at {at}> wait_for=<Future pending cb=[")
+    assert repr(task).startswith(
+        f"<Task pending name='T' coro=<wait_for() running at {at}> wait_for=<Future pending cb=["
+    )
     task.cancel()
-    assert repr(task).startswith(f"<Task cancelling name='T' coro=<wait_for() running at {at}> wait_for=<Future cancelled>")
+    assert repr(task).startswith(
+        f"<Task cancelling name='T' coro=<wait_for() running at {at}> wait_for=<Future cancelled>"
+    )
     with pytest.raises(CancelledError):
         await task
     assert repr(task) == f"<Task cancelled name='T' coro=<wait_for() done, defined at {place(wait_for)}>>"
@@ -808,7 +812,9 @@ async def test_repr_of_what_ended(loop):
     done, failed = Task(give(7), name="d"), Task(fail(KeyError("k")), name="f")
     await asyncio.wait([done, failed])
     assert repr(done) == f"<Task finished name='d' coro=<give() done, defined at {place(give)}> result=7>"
-    assert repr(failed) == f"<Task finished name='f' coro=<fail() done, defined at {place(fail)}> exception=KeyError('k')>"
+    assert (
+        repr(failed) == f"<Task finished name='f' coro=<fail() done, defined at {place(fail)}> exception=KeyError('k')>"
+    )
     failed.exception()
 
 

@@ -84,7 +84,9 @@ def test_the_heap_against_a_list(loop, seed):
             ready = []
             heap.pop_due(limit, ready)
             due = [timer for timer in model if timer.when() < limit]
-            assert [id(timer) for timer in ready] == [id(timer) for timer in sorted(due, key=lambda timer: timer.when())]
+            assert [id(timer) for timer in ready] == [
+                id(timer) for timer in sorted(due, key=lambda timer: timer.when())
+            ]
             model = [timer for timer in model if timer.when() >= limit]
         assert len(heap) == len(model)
         assert heap.next_deadline() == min((timer.when() for timer in model), default=math.inf)
