@@ -137,6 +137,17 @@ async def test_the_peer_leaves(loop, file, native):
 
 
 @pytest.mark.parametrize("native", [True, False])
+async def test_the_transport_is_aborted(loop, file, native):
+    async with connected(loop) as (transport, protocol, _peer):
+        task = loop.create_task(loop.sendfile(transport, file if native else NotAFile(file)))
+        await asyncio.sleep(0.02)
+        transport.abort()
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(task, 5)
+        assert await protocol.lost is None
+
+
+@pytest.mark.parametrize("native", [True, False])
 async def test_cancelling_gives_the_transport_back(loop, file, native):
     async with connected(loop) as (transport, protocol, peer):
         task = loop.create_task(loop.sendfile(transport, file if native else NotAFile(file)))

@@ -10,7 +10,8 @@ import asyncio
 from asyncio.constants import _SendfileMode
 from typing import Any
 
-from .sockets import check_sendfile_arguments, sock_sendfile
+from .awaiting import release
+from .sockets import check_sendfile_arguments, sendfile_by_kernel
 
 _CHUNK = 64 * 1024  # bytes read from the file at once where the kernel cannot copy
 
@@ -43,19 +44,17 @@ async def _native(loop: Any, transport: Any, file: Any, offset: int, count: int 
     sock = transport._sock
     check_sendfile_arguments(sock, file, offset, count)
     fd = sock.fileno()
-    was_reading = transport.is_reading()
     empty = transport._make_empty_waiter()  # RuntimeError if a sendfile is under way
-    transport.pause_reading()
+    stand_in = StandIn(loop, transport)
     loop._disclaim(fd)  # so that the socket may be waited for as a plain one
     try:
         await empty
-        return await sock_sendfile(loop, sock, file, offset, count, fallback=False)
+        return await sendfile_by_kernel(loop, sock, file, offset, count, stand_in.writable)
     finally:
         transport._reset_empty_waiter()
         if not transport.is_closing():
             loop._claim(fd, transport)
-            if was_reading:
-                transport.resume_reading()
+        stand_in.leave()
 
 
 async def _by_reading(loop: Any, transport: Any, file: Any, offset: int, count: int | None) -> int:
@@ -90,6 +89,8 @@ class StandIn(asyncio.Protocol):
         self._was_reading = transport.is_reading()
         self._was_paused = transport._protocol_paused  # True iff the protocol was told to pause writing
         self._ready: Any = loop.create_future() if self._was_paused else None  # resolved when writing may go on
+        self._room: Any = None  # the future of `writable`, resolved when the kernel has room
+        self._is_lost = False  # True iff the connection is
         transport.pause_reading()
         transport.set_protocol(self)
 
@@ -100,8 +101,22 @@ class StandIn(asyncio.Protocol):
         if self._ready is not None:
             await self._ready
 
+    async def writable(self, loop: Any, sock: Any) -> None:
+        """Wait for room in the kernel. ConnectionError if the connection is lost meanwhile."""
+        fd = sock.fileno()
+        self._room = loop.create_future()
+        handle = loop._add_writer(fd, release, self._room)
+        try:
+            await self._room
+        finally:
+            self._room = None
+            if not handle.cancelled():
+                loop._remove_writer(fd)
+
     def leave(self) -> None:
         """Give the transport its protocol back."""
+        if self._is_lost:
+            return
         self._transport.set_protocol(self._protocol)
         if self._was_reading:
             self._transport.resume_reading()
@@ -125,8 +140,14 @@ class StandIn(asyncio.Protocol):
             self._ready = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(ConnectionError("Connection is closed by peer") if exc is None else exc)
+        self._is_lost = True
+        if self._room is not None:
+            # Order: while the number of the descriptor is still ours.
+            self._loop._remove_writer(self._transport._sock.fileno())
+        for waiter in (self._ready, self._room):
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(exc or ConnectionError("Connection is closed by peer"))
+                waiter.exception()  # retrieved: the sender may be waiting for something else just now
         self._protocol.connection_lost(exc)
 
     def connection_made(self, transport: Any) -> None:

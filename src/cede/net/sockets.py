@@ -220,7 +220,7 @@ async def sock_sendfile(
     refuse_tls_socket(sock)
     check_sendfile_arguments(sock, file, offset, count)
     try:
-        return await _sendfile_native(loop, sock, file, offset, count)
+        return await sendfile_by_kernel(loop, sock, file, offset, count)
     except asyncio.SendfileNotAvailableError:
         if not fallback:
             raise
@@ -254,7 +254,10 @@ def _descriptor_and_size(file: Any) -> tuple[int, int]:
         raise asyncio.SendfileNotAvailableError("not a regular file") from None
 
 
-async def _sendfile_native(loop: Any, sock: socket.socket, file: Any, offset: int, count: int | None) -> int:
+async def sendfile_by_kernel(
+    loop: Any, sock: socket.socket, file: Any, offset: int, count: int | None, writable: Any = _writable
+) -> int:
+    """`sock_sendfile` without its fallback; `writable(loop, sock)` waits for room in the kernel."""
     fd, size = _descriptor_and_size(file)
     limit = count or size
     sent = 0
@@ -275,7 +278,7 @@ async def _sendfile_native(loop: Any, sock: socket.socket, file: Any, offset: in
                 break
             sent += max(done, 0)
             if count is None or sent < count:
-                await _writable(loop, sock)
+                await writable(loop, sock)
         return sent
     finally:
         os.lseek(fd, offset + sent, os.SEEK_SET)
