@@ -16,8 +16,8 @@ check() {
 }
 mapfile -t pxds < <(find src -name '*.pxd' | sort)
 
-check "$bin/ruff" check --quiet .
-check "$bin/ruff" format --quiet --check .
+check "$bin/ruff" check --quiet --output-format concise .
+check "$bin/ruff" format --quiet --check --output-format concise .
 [[ ${#pxds[@]} -eq 0 ]] || check "$bin/cython-lint" "${pxds[@]}"
 check "$bin/mypy"
 check "$bin/shellcheck" --external-sources --source-path=scripts scripts/*.sh .ci/run
