@@ -41,7 +41,9 @@ cdef class TimerHandle(Handle):
     cdef double _deadline
     cdef readonly object _when
     cdef Timers _heap
-    cdef Py_ssize_t _place
+    cdef TimerHandle _child
+    cdef TimerHandle _next
+    cdef TimerHandle _before
     cdef long long _order
 
     cdef object _init_timer(self, object when)

@@ -123,7 +123,7 @@ class ThreadSafeHandle(Handle):
         self._finished = None  # the threading.Event of whoever waits in cancel()
 
     def _run(self):
-        self._running_thread = threading.get_ident()
+        self._running_thread = native.get_ident()
         try:
             Handle._run(self)
         finally:
@@ -134,7 +134,7 @@ class ThreadSafeHandle(Handle):
 
     def cancel(self):
         self._cancel()
-        if self._running_thread and self._running_thread != threading.get_ident():
+        if self._running_thread and self._running_thread != native.get_ident():
             if self._finished is None:
                 self._finished = threading.Event()
             if self._running_thread:
@@ -165,7 +165,9 @@ class TimerHandle(Handle):
             self._deadline = _AT_ONCE
         self._when = when  # the same number as the caller gave it
         self._heap = None  # the TimerHeap it waits in, else None
-        self._place = -1  # its index there, else -1
+        self._child = None  # its links there: see `timers`
+        self._next = None
+        self._before = None
         self._order = 0  # breaks ties: equal deadlines run in the order they were asked for
 
     @property
@@ -175,7 +177,7 @@ class TimerHandle(Handle):
     @property
     def _scheduled(self):
         """True iff the handle waits in a loop's heap."""
-        return self._place >= 0
+        return self._heap is not None
 
     def when(self):
         """Return the deadline: seconds of the loop's clock, a float."""

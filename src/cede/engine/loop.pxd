@@ -29,6 +29,7 @@ cdef class Loop:
     cdef bint _own_scheduling
     cdef bint _direct
     cdef readonly object _thread_id
+    cdef unsigned long _thread
     cdef Runnable _entered
     cdef readonly object _current_handle
     cdef readonly object _exception_handler

@@ -81,6 +81,7 @@ class Loop:
         self._own_scheduling = type(self).call_soon is Loop.call_soon
         self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed
         self._thread_id = None  # the thread that runs the loop, else None
+        self._thread = 0  # the same number, else 0; for comparing in C
         self._entered = None  # the task that the registry of current tasks still names, else None
         self._current_handle = None  # what runs now; debug mode only
         self._exception_handler = None
@@ -164,9 +165,13 @@ class Loop:
         try:
             while batch:
                 entry = batch.pop()
-                if self._entered is not None and isinstance(entry, Handle):
-                    self._leave_task()
-                entry._run()
+                if isinstance(entry, Handle):
+                    if self._entered is not None:
+                        self._leave_task()
+                    entry._run()
+                    native.track_if_shared(entry)
+                else:
+                    entry._run()
         finally:
             if self._entered is not None:
                 self._leave_task()
@@ -242,6 +247,7 @@ class Loop:
         self._track_origins(self._debug)
         self._saved_hooks = sys.get_asyncgen_hooks()
         self._thread_id = threading.get_ident()
+        self._thread = self._thread_id
         firstiter, finalizer = self._asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=firstiter, finalizer=finalizer)
         self._notice_signals(True)
@@ -251,6 +257,8 @@ class Loop:
     def _end_running(self):
         self._stopping = False
         self._thread_id = None
+        self._thread = 0
+        native.track_all(self._ready)
         _set_running_loop(None)
         native.precise_waits(False)
         self._notice_signals(False)
@@ -359,6 +367,8 @@ class Loop:
         if self._incoming:
             self._accept_incoming()  # asyncio: what another thread asked for before goes first
         self._ready.append(handle)
+        if self._thread:
+            native.untrack(handle)  # the loop runs, so the handle will: nothing for the collector to do
         return handle
 
     def call_soon_threadsafe(self, callback, *args, context=None):
@@ -373,7 +383,7 @@ class Loop:
         handle._init_threadsafe(callback, args, self, context)
         if self._debug:
             handle._source_traceback = reports.callers_stack()
-        if self._thread_id == threading.get_ident():
+        if self._thread == native.get_ident():
             self._ready.append(handle)
         else:
             self._incoming.append(handle)

@@ -51,11 +51,11 @@ cdef extern from *:
         return cede_answer(outcome, value);
     }
 
-    static PyObject *cede_throw(PyObject *context, PyObject *coro, PyObject *exc) {
+    static PyObject *cede_throw(PyObject *context, PyObject *coro, PyObject *name, PyObject *exc) {
         PyObject *value;
         PySendResult outcome;
         if (PyContext_Enter(context) < 0) return cede_answer(PYGEN_ERROR, NULL);
-        value = PyObject_CallMethod(coro, "throw", "O", exc);
+        value = PyObject_CallMethodOneArg(coro, name, exc);
         PyContext_Exit(context);
         if (value) {
             outcome = PYGEN_NEXT;
@@ -247,6 +247,16 @@ cdef extern from *:
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
+    static CYTHON_INLINE void cede_track_if_shared(PyObject *o) {
+        if (Py_REFCNT(o) > 1 && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+    }
+    static void cede_track_all(PyObject *list) {
+        Py_ssize_t i;
+        for (i = 0; i < PyList_GET_SIZE(list); i++) {
+            PyObject *o = PyList_GET_ITEM(list, i);
+            if (!PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+        }
+    }
     #define cede_read_buffer(size) PyByteArray_FromStringAndSize(NULL, size)
     #define cede_event_at(buffer, i) (((struct epoll_event *)PyByteArray_AS_STRING(buffer))[i])
     #define cede_event_fd(buffer, i) (cede_event_at(buffer, i).data.fd)
@@ -266,7 +276,7 @@ cdef extern from *:
     """
     object cede_send(object coro)
     object cede_resume(object context, object coro)
-    object cede_throw(object context, object coro, object exc)
+    object cede_throw(object context, object coro, object name, object exc)
     object cede_call(object context, object callback, object args)
     object cede_call_one(object context, object callback, object arg)
     object cede_call_method(object context, object target, object name, object arg)
@@ -278,6 +288,10 @@ cdef extern from *:
     object cede_cut(object data, Py_ssize_t start, Py_ssize_t end)
     void cede_set_nodelay(int fd)
     object cede_read_buffer(Py_ssize_t size)
+    void cede_track_if_shared(object o)
+    void cede_track_all(list handles)
+    void PyObject_GC_UnTrack(object o)
+    unsigned long PyThread_get_thread_ident()
     object PyContext_CopyCurrent()
     double cede_monotonic() nogil
     int cede_epoll_wait(int fd, object buffer, double timeout) except -1
@@ -294,7 +308,7 @@ cdef inline object resume(object context, object coro):
     return cede_resume(context, coro)
 
 cdef inline object throw(object context, object coro, object exc):
-    return cede_throw(context, coro, exc)
+    return cede_throw(context, coro, "throw", exc)
 
 cdef inline object call(object context, object callback, object args):
     return cede_call(context, callback, args)
@@ -351,3 +365,18 @@ cdef inline object cut(object data, Py_ssize_t start, Py_ssize_t end):
 cdef inline int set_nodelay(object sock, int fd) except -1:
     cede_set_nodelay(fd)
     return 0
+
+cdef inline int untrack(object handle) except -1:
+    PyObject_GC_UnTrack(handle)
+    return 0
+
+cdef inline int track_if_shared(object handle) except -1:
+    cede_track_if_shared(handle)
+    return 0
+
+cdef inline int track_all(list handles) except -1:
+    cede_track_all(handles)
+    return 0
+
+cdef inline unsigned long get_ident() noexcept:
+    return PyThread_get_thread_ident()

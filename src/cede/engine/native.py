@@ -11,6 +11,7 @@ and says what came of it. This module itself is never compiled.
 import contextvars
 import os
 import socket
+import threading
 import time
 
 # --- Coroutines and contexts ------------------------------------------------------------------
@@ -74,6 +75,26 @@ def call_method(context, target, name, arg):
     """Call `target.name(arg)` inside `context`."""
     return context.run(getattr(target, name), arg)
 
+
+# --- The collector of cycles ------------------------------------------------------------------
+#
+# A handle in the ready list of a running loop cannot be garbage, and there are many: untracked, the
+# collector need not visit them. Interpreted, they stay tracked.
+
+
+def untrack(handle):
+    """Hide `handle` from the cycle collector."""
+
+
+def track_if_shared(handle):
+    """Show `handle` to the collector again, if anybody but the caller holds it."""
+
+
+def track_all(handles):
+    """Show each of a list to the collector again."""
+
+
+get_ident = threading.get_ident
 
 # --- Time ---------------------------------------------------------------------------------------
 

@@ -5,25 +5,29 @@ from .handles cimport TimerHandle, Timers
 cdef double _INFINITY
 
 cdef class TimerHeap(Timers):
-    cdef list _heap
+    cdef TimerHandle _first
+    cdef Py_ssize_t _count
     cdef long long _asked
 
     cdef object _add(self, TimerHandle handle)
 
-    @cython.locals(heap=list, place=Py_ssize_t, last=TimerHandle)
+    @cython.locals(children=TimerHandle, heap=TimerHandle)
     cdef object _discard(self, TimerHandle handle)
 
-    @cython.locals(heap=list, handle=TimerHandle)
+    @cython.locals(first=TimerHandle)
     cdef double _next_deadline(self) except? -1.0
 
-    @cython.locals(heap=list, handle=TimerHandle)
+    @cython.locals(first=TimerHandle)
     cdef object _pop_due(self, double limit, list ready)
 
-    @cython.locals(heap=list, parent=TimerHandle)
-    cdef object _rise(self, TimerHandle handle, Py_ssize_t place)
-
-    @cython.locals(heap=list, size=Py_ssize_t, child_place=Py_ssize_t, child=TimerHandle, sibling=TimerHandle)
-    cdef object _sink(self, TimerHandle handle, Py_ssize_t place)
-
-    @cython.locals(handle=TimerHandle)
+    @cython.locals(waiting=list, handle=TimerHandle)
     cdef object _clear(self)
+
+    @cython.locals(earlier=TimerHandle, later=TimerHandle, sibling=TimerHandle)
+    cdef TimerHandle _meld(self, TimerHandle one, TimerHandle other)
+
+    @cython.locals(pairs=TimerHandle, heap=TimerHandle, partner=TimerHandle)
+    cdef TimerHandle _meld_siblings(self, TimerHandle sibling)
+
+    @cython.locals(before=TimerHandle, sibling=TimerHandle)
+    cdef object _unlink(self, TimerHandle handle)

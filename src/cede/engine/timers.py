@@ -1,25 +1,30 @@
-"""TimerHeap: the timers that wait, the next deadline on top.
+"""TimerHeap: the timers that wait, the earliest on top.
 
-A binary heap in a list, in which each handle knows its own place. So cancelling takes a timer out
-at once, in O(log n): a million cancelled timers cost no memory, and nothing needs sweeping.
+A pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986), whose links are fields of the handles: each
+has its first child, its next sibling, and before it its left sibling or, for a first child, its parent.
+Adding is one comparison. Cancelling unlinks: at once, usually without looking at any other timer, so a
+million cancelled timeouts cost neither memory nor sweeping. Only taking out the earliest one has
+to find its successor among its children, in O(log n) amortised.
 
-Invariant: `heap[i]._place == i` for each i, and no entry comes before its parent `(i - 1) // 2`.
-Ties of deadlines go by `_order`, so equal deadlines run in the order in which they were asked for.
+Invariant: no handle comes before its parent. Equal deadlines go by `_order`, so they run in the order
+in which they were asked for.
 """
 
-
 from .handles import Timers
+
+_INFINITY = float("inf")
 
 
 class TimerHeap(Timers):
     """The handles that wait for their deadline."""
 
     def __init__(self):
-        self._heap = []
+        self._first = None  # the earliest TimerHandle, the root; None if no timer waits
+        self._count = 0
         self._asked = 0  # how many timers were ever added; the source of `_order`
 
     def __len__(self):
-        return len(self._heap)
+        return self._count
 
     def add(self, handle):
         """Put a TimerHandle in, by its `_deadline`."""
@@ -29,98 +34,115 @@ class TimerHeap(Timers):
         self._asked += 1
         handle._order = self._asked
         handle._heap = self
-        self._heap.append(handle)
-        self._rise(handle, len(self._heap) - 1)
+        self._count += 1
+        self._first = handle if self._first is None else self._meld(self._first, handle)
 
     def discard(self, handle):
         """Take a handle out; nothing happens if it is not in."""
         self._discard(handle)
 
     def _discard(self, handle):
-        heap = self._heap
-        place = handle._place
-        if place < 0 or place >= len(heap) or heap[place] is not handle:
+        if handle._heap is not self:
             return
-        handle._place = -1
+        children = handle._child
+        if handle is self._first:
+            self._first = None
+        else:
+            self._unlink(handle)
         handle._heap = None
-        last = heap.pop()
-        if last is not handle:
-            # Order: the last entry fills the gap; it may belong above it or below it.
-            self._rise(last, place)
-            if last._place == place:
-                self._sink(last, place)
+        handle._child = None
+        self._count -= 1
+        if children is not None:
+            heap = self._meld_siblings(children)
+            self._first = heap if self._first is None else self._meld(self._first, heap)
 
     def next_deadline(self):
         """Return the earliest deadline, or infinity if no timer waits."""
         return self._next_deadline()
 
     def _next_deadline(self):
-        heap = self._heap
-        if not heap:
+        first = self._first
+        if first is None:
             return _INFINITY
-        handle = heap[0]
-        return handle._deadline
+        return first._deadline
 
     def pop_due(self, limit, ready):
         """Move each timer whose deadline is before `limit` to the list `ready`, earliest first."""
         self._pop_due(limit, ready)
 
     def _pop_due(self, limit, ready):
-        heap = self._heap
-        while heap:
-            handle = heap[0]
-            if handle._deadline >= limit:
-                break
-            self._discard(handle)
-            ready.append(handle)
+        first = self._first
+        while first is not None and first._deadline < limit:
+            self._discard(first)
+            ready.append(first)
+            first = self._first
 
     def clear(self):
         """Forget every timer."""
         self._clear()
 
     def _clear(self):
-        for handle in self._heap:
-            handle._place = -1
-            handle._heap = None
-        self._heap.clear()
+        waiting = [] if self._first is None else [self._first]
+        self._first = None
+        self._count = 0
+        while waiting:
+            handle = waiting.pop()
+            if handle._child is not None:
+                waiting.append(handle._child)
+            if handle._next is not None:
+                waiting.append(handle._next)
+            handle._heap = handle._child = handle._next = handle._before = None
 
-    def _rise(self, handle, place):
-        heap = self._heap
-        while place > 0:
-            parent = heap[(place - 1) >> 1]
-            if parent._deadline < handle._deadline or (
-                parent._deadline == handle._deadline and parent._order < handle._order
-            ):
-                break
-            heap[place] = parent
-            parent._place = place
-            place = (place - 1) >> 1
-        heap[place] = handle
-        handle._place = place
+    # --- Links --------------------------------------------------------------------------------------
 
-    def _sink(self, handle, place):
-        heap = self._heap
-        size = len(heap)
-        child_place = 2 * place + 1
-        while child_place < size:
-            child = heap[child_place]
-            if child_place + 1 < size:
-                sibling = heap[child_place + 1]
-                if sibling._deadline < child._deadline or (
-                    sibling._deadline == child._deadline and sibling._order < child._order
-                ):
-                    child = sibling
-                    child_place += 1
-            if handle._deadline < child._deadline or (
-                handle._deadline == child._deadline and handle._order < child._order
-            ):
-                break
-            heap[place] = child
-            child._place = place
-            place = child_place
-            child_place = 2 * place + 1
-        heap[place] = handle
-        handle._place = place
+    def _meld(self, one, other):
+        """Make one heap of two roots: the later becomes the earlier one's first child."""
+        if other._deadline < one._deadline or (other._deadline == one._deadline and other._order < one._order):
+            earlier = other
+            later = one
+        else:
+            earlier = one
+            later = other
+        sibling = earlier._child
+        later._next = sibling
+        if sibling is not None:
+            sibling._before = later
+        later._before = earlier
+        earlier._child = later
+        return earlier
 
+    def _meld_siblings(self, sibling):
+        """Make one heap of a list of siblings: pair by pair from the left, then all pairs from the right."""
+        pairs = None  # the pairs so far, the last one first, linked by `_next`
+        while sibling is not None:
+            heap = sibling
+            partner = sibling._next
+            if partner is None:
+                sibling = None
+            else:
+                sibling = partner._next
+                heap = self._meld(heap, partner)
+            heap._next = pairs
+            pairs = heap
+        heap = pairs
+        pairs = heap._next
+        while pairs is not None:
+            partner = pairs
+            pairs = partner._next
+            heap = self._meld(heap, partner)
+        heap._next = None
+        heap._before = None
+        return heap
 
-_INFINITY = float("inf")
+    def _unlink(self, handle):
+        """Take a handle, with what is below it, out of its siblings."""
+        before = handle._before
+        sibling = handle._next
+        if before._child is handle:
+            before._child = sibling
+        else:
+            before._next = sibling
+        if sibling is not None:
+            sibling._before = before
+        handle._next = None
+        handle._before = None
