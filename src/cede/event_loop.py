@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import sys
 import warnings
 import weakref
@@ -34,8 +33,6 @@ from .net import (
     start_tls,
 )
 from .net.awaiting import SideBySide, as_future, loop_of
-
-logger = logging.getLogger("asyncio")
 
 T = TypeVar("T")
 TaskFactory = Callable[..., Any]  # (loop, coro, **kwargs) -> a task

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from asyncio import AbstractEventLoop, AbstractServer, BaseTransport, IncompleteReadError, Protocol, Transport
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from asyncio import AbstractEventLoop, AbstractServer, BaseTransport, Protocol
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, cast
 
 from .coroutines import iscoroutine
 from .engine.running import get_running_loop
@@ -29,8 +29,8 @@ from .tasks import sleep
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    Bytes = Union[bytes, bytearray, memoryview]
-    ClientConnected = Callable[["StreamReader", "StreamWriter"], Union[Awaitable[None], None]]
+    Bytes = bytes | bytearray | memoryview
+    ClientConnected = Callable[["StreamReader", "StreamWriter"], Awaitable[None] | None]
 
 __all__ = ["StreamReader", "StreamWriter", "StreamReaderProtocol", "open_connection", "start_server"]
 
@@ -49,7 +49,7 @@ async def open_connection(
 
     `limit` is the reader's, in bytes; the other keywords are those of `loop.create_connection`.
     """
-    loop = get_running_loop()
+    loop: Any = get_running_loop()
     reader = StreamReader(limit=limit, loop=loop)
     protocol = StreamReaderProtocol(reader, loop=loop)
     transport, _ = await loop.create_connection(lambda: protocol, host, port, **kwds)
@@ -70,8 +70,8 @@ async def start_server(
     an exception that leaves it is reported, and closes the connection. `limit` is the readers', in
     bytes; the other arguments are those of `loop.create_server`.
     """
-    loop = get_running_loop()
-    return await loop.create_server(_serving(client_connected_cb, limit, loop), host, port, **kwds)
+    loop: Any = get_running_loop()
+    return await loop.create_server(_serving(client_connected_cb, limit, loop), host, port, **kwds)  # type: ignore[no-any-return]
 
 
 def _serving(client_connected_cb: ClientConnected, limit: int, loop: Any) -> Callable[[], StreamReaderProtocol]:
@@ -107,7 +107,7 @@ if hasattr(socket, "AF_UNIX"):
 # --- Protocols ----------------------------------------------------------------------------------------
 
 
-class FlowControlMixin(FlowControl, Protocol):  # type: ignore[misc]
+class FlowControlMixin(FlowControl, Protocol):
     """What `StreamWriter.drain` needs of a protocol. A subclass that overrides a method must call it."""
 
     async def _drain_helper(self) -> None:
@@ -117,13 +117,14 @@ class FlowControlMixin(FlowControl, Protocol):  # type: ignore[misc]
             try:
                 await waiter
             finally:
-                del self._drain_waiters[waiter]
+                waiters: Any = self._drain_waiters
+                del waiters[waiter]
 
     def _get_close_waiter(self, stream: StreamWriter) -> Awaitable[None]:
         raise NotImplementedError
 
 
-class StreamReaderProtocol(Feeder, FlowControlMixin):  # type: ignore[misc]
+class StreamReaderProtocol(Feeder, FlowControlMixin):
     """Hands what a transport receives to a StreamReader.
 
     With `client_connected_cb` it is a server's: that is called with the reader and a writer once
@@ -174,7 +175,7 @@ class StreamReaderProtocol(Feeder, FlowControlMixin):  # type: ignore[misc]
             _client_failed(self._loop, transport, exc)
             return
         if iscoroutine(answer):
-            self._task = self._loop.create_task(answer)
+            self._task = self._loop.create_task(cast(Any, answer))
             self._task.add_done_callback(partial(_client_ended, self._loop, transport))
 
     def connection_lost(self, exc: Exception | None) -> None:

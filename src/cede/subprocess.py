@@ -115,7 +115,7 @@ class SubprocessStreamProtocol(FlowControlMixin, SubprocessProtocol):
 
     def _get_close_waiter(self, stream: StreamWriter) -> Awaitable[None]:
         assert stream is self.stdin
-        return self._stdin_closed  # type: ignore[no-any-return]
+        return self._stdin_closed
 
 
 class Process:

@@ -9,8 +9,9 @@ import socket
 import struct
 import weakref
 
-import cede
 import pytest
+
+import cede
 
 MIB = 1024 * 1024
 
@@ -339,7 +340,7 @@ async def test_a_handler_that_drops_its_writer_closes_the_connection():
         pass
 
     server = await cede.start_server(forget, "127.0.0.1", 0)
-    with pytest.warns(ResourceWarning, match="unclosed <StreamWriter"):
+    with pytest.warns(ResourceWarning, match="unclosed <StreamWriter"):  # noqa: PT031  the server drops it meanwhile
         reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
         assert await reader.read() == b""
     await close(writer)
@@ -379,7 +380,7 @@ async def test_a_pipe_read_through_a_protocol_of_ones_own(loop):
     read_end, write_end = os.pipe()
     reader = cede.StreamReader(limit=1)
     protocol = cede.StreamReaderProtocol(reader)
-    transport, _ = await loop.connect_read_pipe(lambda: protocol, open(read_end, "rb", 0))  # noqa: ASYNC230, SIM115
+    transport, _ = await loop.connect_read_pipe(lambda: protocol, open(read_end, "rb", 0))  # noqa: SIM115
     os.write(write_end, b"data")
     os.close(write_end)
     assert await reader.read(-1) == b"data"

@@ -8,8 +8,9 @@ import random
 import time
 from unittest import mock
 
-import cede
 import pytest
+
+import cede
 
 
 def reader_with(*chunks, limit=64 * 1024, eof=False):

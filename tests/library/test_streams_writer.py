@@ -7,8 +7,9 @@ import gc
 import warnings
 from unittest import mock
 
-import cede
 import pytest
+
+import cede
 from cede.streams import FlowControlMixin, StreamReaderProtocol
 
 

@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 
-import cede
 import pytest
+
+import cede
 from cede import subprocess
 from cede.subprocess import DEVNULL, PIPE, STDOUT
 

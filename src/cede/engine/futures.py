@@ -21,7 +21,7 @@ from asyncio import CancelledError, InvalidStateError
 from types import CoroutineType, GenericAlias
 
 from . import native, reports
-from .handles import Handle, Runnable
+from .handles import Runnable
 from .loop import Loop
 
 _PENDING = 0
@@ -167,9 +167,7 @@ class Future(Runnable):
             exception = exception()
         if isinstance(exception, StopIteration):
             stop = exception
-            exception = RuntimeError(
-                "StopIteration interacts badly with generators and cannot be raised into a Future"
-            )
+            exception = RuntimeError("StopIteration interacts badly with generators and cannot be raised into a Future")
             exception.__cause__ = stop
             exception.__context__ = stop
         elif not isinstance(exception, BaseException):

@@ -12,7 +12,6 @@ import threading
 
 from . import native, reports
 
-
 _AT_ONCE = float("-inf")
 
 

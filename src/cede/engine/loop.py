@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import weakref
-from asyncio import get_running_loop, iscoroutine
+from asyncio import iscoroutine
 from inspect import iscoroutinefunction
 from math import inf, ulp
 

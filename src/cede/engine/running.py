@@ -68,7 +68,7 @@ def _count_in(ours):
 
 
 if sys.version_info >= (3, 14):
-    from _asyncio import _swap_current_task as swap_current_task  # noqa: F811
+    from _asyncio import _swap_current_task as swap_current_task
 
     live = _hidden_set()
 elif sys.version_info >= (3, 12):

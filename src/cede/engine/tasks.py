@@ -426,9 +426,7 @@ def _plain_yield(task, awaited):
 
 def _bad_yield(task, answer):
     if inspect.isgenerator(answer):
-        return RuntimeError(
-            f"yield was used instead of yield from for generator in task {task!r} with {answer!r}"
-        )
+        return RuntimeError(f"yield was used instead of yield from for generator in task {task!r} with {answer!r}")
     return RuntimeError(f"Task got bad yield: {answer!r}")
 
 

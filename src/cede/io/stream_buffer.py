@@ -330,9 +330,7 @@ class StreamBuffer:
                 return self._take(end)
             self._searched = max(0, self._size() + 1 - len(separators[-1]))
             if self._searched > self._limit:
-                raise asyncio.LimitOverrunError(
-                    "Separator is not found, and chunk exceed the limit", self._searched
-                )
+                raise asyncio.LimitOverrunError("Separator is not found, and chunk exceed the limit", self._searched)
         if self._eof:
             raise asyncio.IncompleteReadError(self._take(self._size()), None)
         return None

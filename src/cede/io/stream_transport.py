@@ -21,7 +21,6 @@ then data and EOF and the flow-control calls, then `connection_lost` once.
 
 import asyncio
 import logging
-import os
 import socket
 import warnings
 from asyncio.constants import _SendfileMode
@@ -299,8 +298,7 @@ class StreamTransport(Watcher):
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise TypeError(
-                    "data argument must be a bytes, bytearray, or memoryview object, "
-                    f"not {type(data).__name__!r}"
+                    f"data argument must be a bytes, bytearray, or memoryview object, not {type(data).__name__!r}"
                 )
             data = bytes(data)
         self._check_write("write")

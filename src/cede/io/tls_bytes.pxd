@@ -17,12 +17,14 @@ cdef class TlsBytesTransport(TlsTransport):
     cdef bint _lower_reads
     cdef bint _lower_full
     cdef bint _lower_closing
+    cdef bint _settling
     cdef bint _lower_eof
     cdef object _carrier
 
     cdef object _call(self, object callback, tuple args)
     cdef object _tell(self, str name, object arg)
     cdef object _on_ready(self, int events)
+    cdef bint _wants_data(self) noexcept
     @cython.locals(wanted=bint)
     cdef object _update_interest(self)
     cdef object _push(self)

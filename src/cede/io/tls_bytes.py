@@ -103,6 +103,7 @@ class TlsBytesTransport(TlsTransport):
         self._lower_reads = True  # False iff the lower transport was asked to pause reading
         self._lower_full = False  # True iff the lower transport asked for a pause
         self._lower_closing = False  # True iff the shutdown is over and the lower transport was asked to close
+        self._settling = False  # True iff the handshake ended in this turn
         self._lower_eof = False  # True iff the lower transport's peer sends no more
         self._carrier = Carrier(self)
         if unread:
@@ -127,8 +128,10 @@ class TlsBytesTransport(TlsTransport):
 
     def is_closing(self):
         """Return True if this transport or the lower one is closing or closed."""
-        return self._state == _SHUTTING_DOWN or self._state == _LOST or (
-            self._lower is not None and self._lower.is_closing()
+        return (
+            self._state == _SHUTTING_DOWN
+            or self._state == _LOST
+            or (self._lower is not None and self._lower.is_closing())
         )
 
     def _call(self, callback, args):
@@ -210,11 +213,22 @@ class TlsBytesTransport(TlsTransport):
             self._handshake_failed(ConnectionResetError())
 
     def _handshake_done(self):
+        # Order: who waits for the handshake (in start_tls) gets the transport before the protocol gets data.
+        self._settling = True
         TlsTransport._handshake_done(self)
-        if self._state == _OPEN and self._incoming.pending:
-            self._read_on()
+        self._loop.call_soon(self._settled, context=self._context)
         if self._state == _OPEN and self._out.size:
             self._send()
+
+    def _settled(self):
+        self._settling = False
+        if self._state == _OPEN:
+            self._update_interest()
+            if self._lower_eof or self._holds_data():
+                self._read_on()
+
+    def _wants_data(self):
+        return self._state == _OPEN and not self._paused and not self._at_eof and not self._settling
 
     # --- Reading and writing ----------------------------------------------------------------------
 

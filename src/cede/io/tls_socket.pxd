@@ -24,3 +24,4 @@ cdef class TlsSocketTransport(TlsTransport):
     @cython.locals(corked=bint)
     cdef object _encrypt(self)
     cdef object _shutdown_done(self)
+    cdef object _lose(self, object exc)

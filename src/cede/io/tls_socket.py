@@ -25,6 +25,7 @@ _READABLE = READABLE
 _WRITABLE = WRITABLE
 
 _RECORD = 16 * 1024  # bytes; no TLS record carries more
+_DRAINED = 64 * 1024  # bytes read and dropped of a connection that failed
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
 _TCP = socket.IPPROTO_TCP
@@ -150,3 +151,12 @@ class TlsSocketTransport(TlsTransport):
     def _shutdown_done(self):
         if self._state == _SHUTTING_DOWN:
             self._lose(None)
+
+    def _lose(self, exc):
+        if isinstance(exc, ssl.SSLError):
+            # The kernel would answer what is not read with a RST, which overtakes the alert that tells the peer why.
+            try:
+                self._sock.recv(_DRAINED)
+            except OSError:
+                pass
+        TlsTransport._lose(self, exc)

@@ -180,7 +180,7 @@ class TlsTransport(StreamTransport):
             self._advance_shutdown()
 
     def _ended(self):
-        """Act on the peer's end, if it came and nothing stands before it; return True if that was all there is to do."""
+        """Act on the peer's end, if it came and nothing stands before it; True if that was all there is to do."""
         try:
             if not self._hung_up():
                 return False
