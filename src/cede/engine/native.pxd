@@ -139,7 +139,8 @@ cdef extern from *:
         return count;
     }
 
-    static CYTHON_INLINE PyObject *cede_call_method(PyObject *context, PyObject *target, PyObject *name, PyObject *arg) {
+    static CYTHON_INLINE PyObject *cede_call_method(
+            PyObject *context, PyObject *target, PyObject *name, PyObject *arg) {
         PyObject *result, *args[2];
         if (PyContext_Enter(context) < 0) return NULL;
         args[0] = target;
