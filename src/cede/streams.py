@@ -110,6 +110,12 @@ if hasattr(socket, "AF_UNIX"):
 class FlowControlMixin(FlowControl, Protocol):
     """What `StreamWriter.drain` needs of a protocol. A subclass that overrides a method must call it."""
 
+    _drains_plainly = True
+
+    def __init_subclass__(cls, **kwds: Any) -> None:
+        super().__init_subclass__(**kwds)
+        cls._drains_plainly = cls._drain_helper is FlowControlMixin._drain_helper
+
     async def _drain_helper(self) -> None:
         """Wait until the transport takes more. ConnectionResetError if it is gone."""
         waiter = self._new_drain_waiter()
@@ -131,90 +137,29 @@ class StreamReaderProtocol(Feeder, FlowControlMixin):
     there is a connection.
     """
 
-    def __init__(
-        self,
-        stream_reader: Any,
-        client_connected_cb: ClientConnected | None = None,
-        loop: AbstractEventLoop | None = None,
-    ) -> None:
-        Feeder.__init__(self, stream_reader, loop)
-        self._client_connected_cb = client_connected_cb
-        self._transport: Any = None
-        self._task: Any = None  # of `client_connected_cb`, as long as there is a connection
-        self._close_waiter: Any = None  # the future that `_closed` gives; None as long as nobody asked
-        self._close_error: BaseException | None = None  # what ended the connection
+    if TYPE_CHECKING:
 
-    @property
-    def _closed(self) -> Any:
-        """A future that is done when the connection is gone."""
-        waiter = self._close_waiter
-        if waiter is None:
-            waiter = self._close_waiter = self._loop.create_future()
-            if self._connection_lost:
-                _settle(waiter, self._close_error)
-        return waiter
+        def __init__(
+            self,
+            stream_reader: StreamReader | None,
+            client_connected_cb: ClientConnected | None = None,
+            loop: AbstractEventLoop | None = None,
+        ) -> None: ...
 
-    def _get_close_waiter(self, stream: StreamWriter) -> Awaitable[None]:
+    def _get_close_waiter(self, stream: StreamWriter | None) -> Awaitable[None]:
         return self._closed  # type: ignore[no-any-return]
 
-    def connection_made(self, transport: BaseTransport) -> None:
-        """Called by the transport at the beginning."""
-        self._transport = transport
-        reader = self._stream_reader
-        if reader is not None:
-            reader.set_transport(transport)
-        self._over_ssl = transport.get_extra_info("sslcontext") is not None
-        if self._client_connected_cb is not None:
-            self._serve(transport, reader, self._client_connected_cb)
-
-    def _serve(self, transport: Any, reader: Any, client_connected_cb: ClientConnected) -> None:
+    def _serve(self, transport: Any, reader: Any) -> None:
+        """Let the server's user have the connection."""
         writer = StreamWriter(transport, self, reader, self._loop)
         try:
-            answer = client_connected_cb(reader, writer)
+            answer = self._client_connected_cb(reader, writer)
         except Exception as exc:
             _client_failed(self._loop, transport, exc)
             return
         if iscoroutine(answer):
-            self._task = self._loop.create_task(cast(Any, answer))
+            self._task = self._loop.create_task(answer)
             self._task.add_done_callback(partial(_client_ended, self._loop, transport))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the transport at the end."""
-        reader = self._stream_reader
-        if reader is not None:
-            if exc is None:
-                reader.feed_eof()
-            else:
-                reader.set_exception(exc)
-        self._close_error = exc
-        if self._close_waiter is not None and not self._close_waiter.done():
-            _settle(self._close_waiter, exc)
-        FlowControl.connection_lost(self, exc)
-        self._set_reader(None)
-        self._task = None
-        self._transport = None
-
-    def _replace_transport(self, transport: Any) -> None:
-        """Go on with `transport`, to which start_tls upgraded."""
-        self._transport = transport
-        self._over_ssl = transport.get_extra_info("sslcontext") is not None
-        reader = self._stream_reader
-        if reader is not None:
-            reader._replace_transport(transport)
-
-    def _take_buffered(self) -> bytes:
-        """Take out what came and nobody read: start_tls passes it on to TLS."""
-        reader = self._stream_reader
-        return reader._take_all() if isinstance(reader, StreamBuffer) else b""
-
-
-def _settle(waiter: Any, exc: BaseException | None) -> None:
-    """Resolve what `wait_closed` waits for. Nobody has to wait, so the error counts as seen."""
-    if exc is None:
-        waiter.set_result(None)
-    else:
-        waiter.set_exception(exc)
-        waiter.exception()
 
 
 def _client_failed(loop: Any, transport: Any, exc: BaseException) -> None:
@@ -241,9 +186,9 @@ class StreamWriter(WriteEnd):
     what the other side reads. `close` it and `await wait_closed()` in the end.
     """
 
-    def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None:
-        plain = getattr(type(protocol), "_drain_helper", None) is FlowControlMixin._drain_helper
-        WriteEnd.__init__(self, transport, protocol, reader, loop, plain)
+    if TYPE_CHECKING:
+
+        def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None: ...
 
     def __repr__(self) -> str:
         info = [type(self).__name__, f"transport={self._transport!r}"]

@@ -12,12 +12,21 @@ cdef class FlowControl:
     cdef public dict _drain_waiters
 
     cdef object _init(self, object loop)
+    cdef object _lost(self, object exc)
     cdef object _wake_drainers(self, object exc)
 
 cdef class Feeder(FlowControl):
     cdef public bint _over_ssl
     cdef readonly object _stream_reader
     cdef StreamBuffer _buffer
+    cdef public object _client_connected_cb
+    cdef public object _transport
+    cdef public object _task
+    cdef public object _close_waiter
+    cdef object _close_error
+
+    cdef object _set_reader(self, object reader)
+    cdef object _settle(self)
 
 cdef class WriteEnd:
     cdef public object _transport

@@ -30,6 +30,8 @@ class FlowControl:
     `loop` is by default the running event loop, else the thread's current one.
     """
 
+    _drains_plainly = False  # True iff a subclass has a `_drain_helper` that waits for `_new_drain_waiter`, and no other
+
     def __init__(self, loop=None):
         self._init(loop)
 
@@ -56,6 +58,9 @@ class FlowControl:
 
     def connection_lost(self, exc):
         """Called by the transport at the end."""
+        self._lost(exc)
+
+    def _lost(self, exc):
         self._connection_lost = True
         if self._paused:
             self._wake_drainers(exc)
@@ -82,20 +87,38 @@ class FlowControl:
 
 
 class Feeder(FlowControl):
-    """A protocol that hands what comes to a reader."""
+    """A protocol that hands what comes to a reader; what is behind a StreamReaderProtocol.
 
-    def __init__(self, reader, loop=None):
+    A subclass has `_serve(transport, reader)`, called once there is a connection if there is a
+    `client_connected_cb`.
+    """
+
+    def __init__(self, stream_reader, client_connected_cb=None, loop=None):
         self._init(loop)
         self._over_ssl = False
         self._stream_reader = None
         self._buffer = None  # the reader, if it takes data as StreamBuffer does
-        self._set_reader(reader)
+        self._set_reader(stream_reader)
+        self._client_connected_cb = client_connected_cb
+        self._transport = None
+        self._task = None  # of `client_connected_cb`, as long as there is a connection
+        self._close_waiter = None  # the future of `wait_closed`; None as long as nobody asked
+        self._close_error = None  # what ended the connection
 
     def _set_reader(self, reader):
         self._stream_reader = reader
         self._buffer = None
         if isinstance(reader, StreamBuffer) and type(reader).feed_data is StreamBuffer.feed_data:
             self._buffer = reader
+
+    def connection_made(self, transport):
+        """Called by the transport at the beginning."""
+        self._transport = transport
+        if self._stream_reader is not None:
+            self._stream_reader.set_transport(transport)
+        self._over_ssl = transport.get_extra_info("sslcontext") is not None
+        if self._client_connected_cb is not None:
+            self._serve(transport, self._stream_reader)
 
     def data_received(self, data):
         """Called by the transport with bytes that came."""
@@ -111,20 +134,68 @@ class Feeder(FlowControl):
         # TLS has no half-open connections: there True would only be a warning.
         return not self._over_ssl
 
+    def connection_lost(self, exc):
+        """Called by the transport at the end."""
+        if self._stream_reader is not None:
+            if exc is None:
+                self._stream_reader.feed_eof()
+            else:
+                self._stream_reader.set_exception(exc)
+        self._close_error = exc
+        if self._close_waiter is not None:
+            self._settle()
+        self._lost(exc)
+        self._set_reader(None)
+        self._task = None
+        self._transport = None
+
+    @property
+    def _closed(self):
+        """A future that is done when the connection is gone."""
+        if self._close_waiter is None:
+            self._close_waiter = self._loop.create_future()
+            if self._connection_lost:
+                self._settle()
+        return self._close_waiter
+
+    def _settle(self):
+        """Resolve what `wait_closed` waits for."""
+        waiter = self._close_waiter
+        if waiter.done():
+            return
+        if self._close_error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(self._close_error)
+            waiter.exception()  # nobody has to wait for the end, so the error counts as seen
+
+    def _replace_transport(self, transport):
+        """Go on with `transport`, to which start_tls upgraded."""
+        self._transport = transport
+        self._over_ssl = transport.get_extra_info("sslcontext") is not None
+        if self._stream_reader is not None:
+            self._stream_reader._replace_transport(transport)
+
+    def _take_buffered(self):
+        """Take out what came and nobody read: start_tls passes it on to TLS."""
+        reader = self._stream_reader
+        return reader._take_all() if isinstance(reader, StreamBuffer) else b""
+
 
 class WriteEnd:
-    """Writes to `transport`, whose protocol is `protocol`.
+    """Writes to `transport`, whose protocol is `protocol`; what is behind a StreamWriter.
 
-    `reader` (or None) tells of errors. `plain` says that the protocol's `_drain_helper` does what
-    FlowControl says, and no more.
+    `reader` (or None) tells of errors.
     """
 
-    def __init__(self, transport, protocol, reader, loop, plain):
+    def __init__(self, transport, protocol, reader, loop):
         self._transport = transport
         self._protocol = protocol
         self._reader = reader
         self._loop = loop
-        self._flow = protocol if plain else None  # the FlowControl to ask; None: go by its methods
+        self._flow = None  # the protocol, if its `_drain_helper` does what FlowControl says and no more
+        if isinstance(protocol, FlowControl) and protocol._drains_plainly:
+            self._flow = protocol
 
     @property
     def transport(self):
