@@ -305,8 +305,9 @@ def run_out(loop: Any) -> None:
 
 
 def pending_handles(loop: Any) -> list[str]:
-    """Return the timers that nobody cancelled. A compiled loop hides them: there the run with --pure finds them."""
-    return [repr(handle) for handle in getattr(getattr(loop, "_timers", None), "_heap", ())]
+    """Return the timers that nobody cancelled; a loop of the standard library tells of none."""
+    timers = getattr(loop, "_timers", None)
+    return [] if timers is None else [repr(handle) for handle in timers.waiting()]
 
 
 # -- the world around --------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ cdef dict _current_tasks
 cdef class Loop:
     cdef list _ready
     cdef list _incoming
-    cdef TimerHeap _timers
+    cdef readonly TimerHeap _timers
     cdef readonly Poller _poller
     cdef Clock _own_clock
     cdef readonly Clock _clock

@@ -20,6 +20,9 @@ cdef class TimerHeap(Timers):
     @cython.locals(first=TimerHandle)
     cdef object _pop_due(self, double limit, list ready)
 
+    @cython.locals(level=list, handle=TimerHandle)
+    cpdef list waiting(self)
+
     @cython.locals(waiting=list, handle=TimerHandle)
     cdef object _clear(self)
 

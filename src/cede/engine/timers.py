@@ -77,6 +77,19 @@ class TimerHeap(Timers):
             ready.append(first)
             first = self._first
 
+    def waiting(self):
+        """Return the handles that wait, in no order."""
+        found = []
+        level = [] if self._first is None else [self._first]
+        while level:
+            handle = level.pop()
+            found.append(handle)
+            if handle._child is not None:
+                level.append(handle._child)
+            if handle._next is not None:
+                level.append(handle._next)
+        return found
+
     def clear(self):
         """Forget every timer."""
         self._clear()
