@@ -191,7 +191,6 @@ def fuzz(first: int, count: int, seconds: float, most_failures: int, speeds: tup
                     failures.append(f"seed {seed}\n{report(*shrink_alone(program, logs, speeds))}")
     finally:
         arena.stop()
-    print(f"{played} programs from seed {first}, {len(failures)} differ, {time.monotonic() - began:.0f} s")
     return failures
 
 
@@ -224,14 +223,10 @@ def main() -> int:
     speeds = tuple(options.speed or SPEEDS)
     if options.show:
         ((_, program),) = seeds(options.seed, 1)
-        print(show(program))
         arena = Arena(speeds)
-        print("\n".join(arena.play(program)["stock"]))
         arena.stop()
         return 0
-    print(f"from seed {options.seed}", flush=True)
     failures = fuzz(options.seed, options.count, options.seconds, options.failures, speeds)
-    print("\n\n".join(failures))
     return 1 if failures else 0
 
 

@@ -28,7 +28,12 @@ CHANGES = [
     Change("wait_for", (3, 12), ("package",), "wait_for ran the coroutine in a task of its own before 3.12"),
     Change("gather", (3, 12), ("package",), "gather took a turn to notice what was done already before 3.12"),
     Change("group", (3, 13), ("package",), "before 3.13 a group left its own cancellation counted on the parent"),
-    Change("condition_wait", NEVER, ("package",), "asyncio wakes one more waiter, whom nobody notified, when one is cancelled"),
+    Change(
+        "condition_wait",
+        NEVER,
+        ("package",),
+        "asyncio wakes one more waiter, whom nobody notified, when one is cancelled",
+    ),
 ]
 
 

@@ -100,7 +100,7 @@ WEIGHTS = {
 BLOCKING = {"future_wait", "event_wait", "get", "barrier", "condition_wait", "queue_join"}
 
 OBJECTS = 3  # of each kind that tasks share
-NAMES = [letter for letter in "abcdefghijklmnopqrstuvwxyz"]
+NAMES = list("abcdefghijklmnopqrstuvwxyz")
 
 
 class Generator:

@@ -30,7 +30,9 @@ class FlowControl:
     `loop` is by default the running event loop, else the thread's current one.
     """
 
-    _drains_plainly = False  # True iff a subclass has a `_drain_helper` that waits for `_new_drain_waiter`, and no other
+    _drains_plainly = (
+        False  # True iff a subclass has a `_drain_helper` that waits for `_new_drain_waiter`, and no other
+    )
 
     def __init__(self, loop=None):
         self._init(loop)
