@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from asyncio import AbstractEventLoop, AbstractServer, BaseTransport, Protocol
+from asyncio import AbstractEventLoop, AbstractServer, Protocol
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .coroutines import iscoroutine
 from .engine.running import get_running_loop

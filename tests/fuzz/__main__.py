@@ -98,7 +98,7 @@ class Arena:
             wanted = modes_of(program)
             for worker in self.workers.values():
                 worker.ask(program, ["stock", *wanted])
-        for program in programs:
+        for _ in programs:
             logs: Logs = {}
             for speed, worker in self.workers.items():
                 answer = worker.answer()

@@ -316,7 +316,7 @@ class Play:
             await self.block(name, block)
         except Returned:
             raise
-        except ERRORS[caught] if caught else () as exc:
+        except ERRORS[caught] if caught else () as exc:  # noqa: B030  a table of classes
             self.note(name, f"caught {describe(exc)}")
             await self.block(name, handler)
         finally:
