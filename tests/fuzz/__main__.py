@@ -191,6 +191,7 @@ def fuzz(first: int, count: int, seconds: float, most_failures: int, speeds: tup
                     failures.append(f"seed {seed}\n{report(*shrink_alone(program, logs, speeds))}")
     finally:
         arena.stop()
+    print(f"{played} programs from seed {first}, {len(failures)} differ, {time.monotonic() - began:.0f} s")
     return failures
 
 
@@ -224,9 +225,13 @@ def main() -> int:
     if options.show:
         ((_, program),) = seeds(options.seed, 1)
         arena = Arena(speeds)
+        print(show(program))
+        print("\n".join(arena.play(program)["stock"]))
         arena.stop()
         return 0
+    print(f"from seed {options.seed}", flush=True)
     failures = fuzz(options.seed, options.count, options.seconds, options.failures, speeds)
+    print("\n\n".join(failures))
     return 1 if failures else 0
 
 

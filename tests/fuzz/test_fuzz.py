@@ -1,0 +1,47 @@
+"""Random programs do on cede, compiled and plain Python, what they do on stock asyncio.
+
+CEDE_FUZZ_SEED repeats a run, CEDE_FUZZ_COUNT makes it longer. `python -m tests.fuzz` does the same by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cede
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.timeout(180)
+def test_random_programs(capsys):
+    seed = os.environ.get("CEDE_FUZZ_SEED") or str(random.randrange(10**9))
+    count = os.environ.get("CEDE_FUZZ_COUNT") or "2000"
+    speed = "compiled" if cede.compiled else "pure"
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "--seed",
+        seed,
+        "--count",
+        count,
+        "--seconds",
+        "60",
+        "--failures",
+        "1",
+    ]
+    source = str(Path(cede.__path__[0]).parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))}
+    done = subprocess.run(
+        [*command, "--speed", speed], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=170
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert f"from seed {seed}\n{count} programs" in done.stdout, done.stdout  # as many as asked for were played
+    with capsys.disabled():
+        sys.stdout.write(f"\nfuzz: {count} programs from seed {seed}")
