@@ -137,15 +137,18 @@ class BuildExt(build_ext):
         from Cython.Build import cythonize
 
         os.chdir(ROOT)
-        version = f"{sys.implementation.cache_tag}{'-debug' if DEBUG else ''}"
+        build_dir = f"build/cython-{sys.implementation.cache_tag}{'-debug' if DEBUG else ''}"
+        # Cython does not see that `from . cimport native` depends on native.pxd.
+        made_at = min((path.stat().st_mtime for path in Path(build_dir).glob("**/*.c")), default=0.0)
+        changed_at = max(path.stat().st_mtime for path in Path("src").glob("**/*.pxd"))
         translated = cythonize(
             [Extension(ext.name, list(ext.sources)) for ext in self.extensions],
-            build_dir=f"build/cython-{version}",
+            build_dir=build_dir,
             compiler_directives=DIRECTIVES | (DEBUG_DIRECTIVES if DEBUG else {}),
             include_path=["src"],
             annotate=DEBUG,
             nthreads=JOBS,
-            force=self.force,
+            force=self.force or changed_at > made_at,
             quiet=True,
         )
         made = {ext.name: ext for ext in translated}

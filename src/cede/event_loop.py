@@ -45,6 +45,18 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     seconds) and `poller` replace the machine's clock and the kernel's readiness, as simulations do.
     """
 
+    # With its fields in slots the loop needs no dictionary until somebody sets another attribute on it, and as long as
+    # there is none the interpreter finds `loop.call_soon` without looking there.
+    __slots__ = (
+        "_asyncgens",
+        "_asyncgens_shutdown_called",
+        "_default_executor",
+        "_executor_shutdown_called",
+        "_factory_takes_name",
+        "_lookups",
+        "_signal_handlers",
+    )
+
     def __init__(self, selector: Any = None, *, clock: Any = None, poller: Any = None) -> None:
         super().__init__(clock, poller if selector is None else SelectorPoller(selector))
         self._factory_takes_name = True  # True iff the task factory has a parameter for the task's name

@@ -70,11 +70,14 @@ else:
         loop = get_running_loop()
         future = new_future(loop)
         timer = loop.call_later(delay, _wake_up, future, result)
+        # What `await future` does, without a step between: here the cancellation of many a task arrives.
+        future._asyncio_future_blocking = True
         try:
-            return (yield from future)
+            yield future
         except BaseException:
             timer.cancel()
             raise
+        return future.result()
 
 
 def _wake_up(future: Future[Any], result: Any) -> None:

@@ -58,12 +58,16 @@ cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **resul
 
 cdef extern from *:
     """
-    /* An instance is made first: a tuple or an exception as value would be taken for its arguments. */
+    /* An instance is made first: a tuple or an exception as value would be taken for its arguments. What
+       `StopIteration.__init__` would do, the value, is done here, as a call costs several times as much. */
     static void cede_set_stop(PyObject *value) {
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+        PyTypeObject *type = (PyTypeObject *)PyExc_StopIteration;
+        PyObject *args = PyTuple_Pack(1, value);
+        PyObject *stop = args ? type->tp_new(type, args, NULL) : NULL;
+        Py_XDECREF(args);
         if (stop) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
+            Py_XSETREF(((PyStopIterationObject *)stop)->value, Py_NewRef(value));
+            PyErr_Restore(Py_NewRef(type), stop, NULL);
         }
     }
     """

@@ -44,6 +44,7 @@ class Future(Runnable):
         self._init(asyncio.get_event_loop() if loop is None else loop)
 
     def _init(self, loop):
+        native.drop_empty_dict(self)
         self._loop = loop
         self._engine = None  # the loop again, if it is cede's and schedules as cede does
         if isinstance(loop, Loop):
@@ -399,3 +400,5 @@ def _edge(fut, waiter, add):
 
 _stock_add = getattr(asyncio, "future_add_to_awaited_by", None)
 _stock_discard = getattr(asyncio, "future_discard_from_awaited_by", None)
+
+native.keep_memory(Future)

@@ -4,6 +4,7 @@ cdef double _AT_ONCE
 
 cdef class Runnable:
     cdef object _run(self)
+    cdef object _track(self)
 
 cdef class Watcher:
     cdef public int _interest
@@ -25,6 +26,8 @@ cdef class Handle(Runnable):
 
     cdef object _init(self, object callback, tuple args, object loop, object context)
     cdef object _run(self)
+    cdef object _untrack(self)
+    cdef object _track(self)
     cdef object _cancel(self)
 
 cdef class ThreadSafeHandle(Handle):

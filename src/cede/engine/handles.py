@@ -22,6 +22,9 @@ class Runnable:
         """Do this turn's work. Only KeyboardInterrupt and SystemExit may leave it."""
         raise NotImplementedError
 
+    def _track(self):
+        """Let the cycle collector see again what was hidden from it."""
+
 
 class Watcher:
     """Anything that a poller can report to. A subclass in Python overrides `on_ready`."""
@@ -77,6 +80,18 @@ class Handle(Runnable):
             raise
         except BaseException as exc:
             reports.callback_failed(self, exc)
+
+    def _untrack(self):
+        """Hide the handle and its arguments from the cycle collector.
+
+        What a running loop holds cannot be garbage, and there is much of it.
+        """
+        native.untrack(self)
+        native.untrack(self._args)
+
+    def _track(self):
+        native.track(self)
+        native.track(self._args)
 
     def cancel(self):
         """Cancel the callback. Does nothing if it was cancelled already or has run."""
@@ -189,6 +204,7 @@ class TimerHandle(Handle):
         if not self._cancelled:
             if self._heap is not None:
                 self._heap._discard(self)
+                self._track()
             Handle._cancel(self)
 
     def _repr_info(self):
@@ -220,3 +236,9 @@ class TimerHandle(Handle):
 
     def __ge__(self, other):
         return self._when > other._when or self == other if isinstance(other, TimerHandle) else NotImplemented
+
+
+# They come and go with every callback.
+native.keep_memory(Handle)
+native.keep_memory(ThreadSafeHandle)
+native.keep_memory(TimerHandle)

@@ -166,3 +166,6 @@ class Crew(Join):
             self._gone()
         if error is not None:
             self._failed(child, error)
+
+
+native.keep_memory(Link)

@@ -13,6 +13,7 @@ cdef dict _current_tasks
 
 cdef class Loop:
     cdef list _ready
+    cdef list _spare
     cdef list _incoming
     cdef readonly TimerHeap _timers
     cdef readonly Poller _poller
@@ -50,13 +51,15 @@ cdef class Loop:
     cdef object _promote_due_timers(self)
     @cython.locals(incoming=list, count=Py_ssize_t)
     cdef object _accept_incoming(self)
-    @cython.locals(batch=list, entry=Runnable)
+    @cython.locals(batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)
     cdef object _run_ready(self)
     @cython.locals(batch=list, entry=Runnable)
     cdef object _run_ready_watched(self)
     @cython.locals(began=double, duration=double)
     cdef object _run_watched(self, Runnable entry)
     cdef object _leave_task(self)
+    @cython.locals(entry=Runnable)
+    cdef object _track_all(self, list entries)
     @cython.locals(flushing=list, transport=Watcher)
     cdef object _flush(self)
     @cython.locals(handle=Handle)

@@ -64,6 +64,7 @@ class Loop:
         if poller is not None and not isinstance(poller, Poller):
             raise TypeError(f"poller must derive from cede.engine.pollers.base.Poller, got {poller!r}")
         self._ready = []  # Runnables that run in the next turn, in order
+        self._spare = []  # an empty list, which takes the place of `_ready` while that one is run; None meanwhile
         self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._timers = TimerHeap()
         self._poller = DefaultPoller() if poller is None else poller
@@ -101,6 +102,8 @@ class Loop:
     def _run_once(self):
         """One turn: look outside, unless it is too early to; then run what was ready by then."""
         if self._is_time_to_look():
+            if self._entered is not None:
+                self._leave_task()
             self._poller._wait(self._patience())
             self._promote_due_timers()
         if self._incoming:
@@ -144,7 +147,7 @@ class Loop:
 
     def _promote_due_timers(self):
         """Make ready every timer whose deadline has come."""
-        if self._timers._next_deadline() != inf:
+        if self._timers._count:
             now = self._clock._now()
             # asyncio: a deadline within the clock's resolution counts as come.
             self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._ready)
@@ -160,24 +163,27 @@ class Loop:
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
         batch = self._ready
-        self._ready = []
-        batch.reverse()
+        self._ready = [] if self._spare is None else self._spare
+        self._spare = None
+        index = 0
+        count = len(batch)
         try:
-            while batch:
-                entry = batch.pop()
+            while index < count:
+                entry = native.take(batch, index)
+                index += 1
                 if isinstance(entry, Handle):
                     if self._entered is not None:
                         self._leave_task()
                     entry._run()
-                    native.track_if_shared(entry)
+                    if native.is_shared(entry):
+                        entry._track()
                 else:
                     entry._run()
         finally:
-            if self._entered is not None:
-                self._leave_task()
-            if batch:  # an interrupt: the rest runs first when the loop goes on
-                batch.reverse()
-                self._ready[:0] = batch
+            if index < count:  # an interrupt: the rest runs first when the loop goes on
+                self._ready[:0] = batch[index:]
+            native.clear(batch)
+            self._spare = batch
 
     def _run_ready_watched(self):
         """`_run_ready` for debug mode: logs what takes long."""
@@ -258,7 +264,9 @@ class Loop:
         self._stopping = False
         self._thread_id = None
         self._thread = 0
-        native.track_all(self._ready)
+        if self._entered is not None:
+            self._leave_task()
+        self._track_all(self._ready + self._incoming + self._timers.waiting())
         _set_running_loop(None)
         native.precise_waits(False)
         self._notice_signals(False)
@@ -268,6 +276,11 @@ class Loop:
             self._saved_hooks = None
         if self._flushing:
             self._flush()
+
+    def _track_all(self, entries):
+        """Show Runnables to the cycle collector: a loop that stands still may be garbage."""
+        for entry in entries:
+            entry._track()
 
     def _asyncgen_hooks(self):
         """The (firstiter, finalizer) of async generators while the loop runs."""
@@ -343,7 +356,7 @@ class Loop:
 
     def _follow_time(self):
         """asyncio: a program may replace `time`, in a subclass or on the loop; timers then go by it."""
-        if type(self).time is not Loop.time or "time" in getattr(self, "__dict__", ()):
+        if self.time != Loop.time.__get__(self):
             self._clock = ForeignClock(self)
         else:
             self._clock = self._own_clock
@@ -368,12 +381,13 @@ class Loop:
             self._accept_incoming()  # asyncio: what another thread asked for before goes first
         self._ready.append(handle)
         if self._thread:
-            native.untrack(handle)  # the loop runs, so the handle will: nothing for the collector to do
+            handle._untrack()  # the loop runs, so the handle will: nothing for the collector to do
         return handle
 
     def call_soon_threadsafe(self, callback, *args, context=None):
         """`call_soon` from any thread, or from a signal handler."""
-        self._check_closed()
+        if self._closed:
+            self._check_closed()
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
         return self._call_soon_threadsafe(callback, args, context)
@@ -387,6 +401,8 @@ class Loop:
             self._ready.append(handle)
         else:
             self._incoming.append(handle)
+        if self._thread:
+            handle._untrack()
         self._waker._notify()
         return handle
 
@@ -413,6 +429,8 @@ class Loop:
         if self._debug:
             handle._source_traceback = reports.callers_stack()
         self._timers._add(handle)
+        if self._thread:
+            handle._untrack()
         return handle
 
     def _check_call(self, callback, method):

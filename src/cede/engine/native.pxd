@@ -248,15 +248,73 @@ cdef extern from *:
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
-    static CYTHON_INLINE void cede_track_if_shared(PyObject *o) {
-        if (Py_REFCNT(o) > 1 && !PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+    /* An empty tuple is one for all, and never tracked. */
+    static CYTHON_INLINE void cede_track(PyObject *o) {
+        if (!PyObject_IS_GC(o) || PyObject_GC_IsTracked(o)) return;
+        if (PyTuple_CheckExact(o) && PyTuple_GET_SIZE(o) == 0) return;
+        PyObject_GC_Track(o);
     }
-    static void cede_track_all(PyObject *list) {
-        Py_ssize_t i;
-        for (i = 0; i < PyList_GET_SIZE(list); i++) {
-            PyObject *o = PyList_GET_ITEM(list, i);
-            if (!PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+
+    /* The memory of up to CEDE_KEPT dead objects of a class, where freeing puts it and making takes it from. The
+       first two words before a tracked object are the collector's; zero means: untracked, not finalized. */
+    #define CEDE_KEPT 256
+    #define CEDE_KINDS 8
+    typedef struct { PyTypeObject *type; allocfunc alloc; freefunc free; int count; void *kept[CEDE_KEPT]; } cede_pool;
+    static cede_pool cede_pools[CEDE_KINDS];
+
+    static CYTHON_INLINE cede_pool *cede_pool_of(PyTypeObject *type) {
+        int i;
+        for (i = 0; i < CEDE_KINDS && cede_pools[i].type; i++) if (cede_pools[i].type == type) return &cede_pools[i];
+        return NULL;
+    }
+    static PyObject *cede_alloc(PyTypeObject *type, Py_ssize_t items) {
+        cede_pool *pool = cede_pool_of(type);
+        PyObject *o;
+        if (!pool || pool->count == 0) return PyType_GenericAlloc(type, items);
+        o = (PyObject *)pool->kept[--pool->count];
+        memset((uintptr_t *)o - 2, 0, type->tp_basicsize + 2 * sizeof(uintptr_t));
+        PyObject_Init(o, type);
+        PyObject_GC_Track(o);
+        return o;
+    }
+    static void cede_free(void *o) {
+        cede_pool *pool = cede_pool_of(Py_TYPE((PyObject *)o));
+        if (pool && pool->count < CEDE_KEPT) pool->kept[pool->count++] = o;
+        else PyObject_GC_Del(o);
+    }
+    static void cede_keep_memory(PyObject *kind) {
+    #ifndef Py_GIL_DISABLED
+        PyTypeObject *type = (PyTypeObject *)kind;
+        int i = 0;
+        if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) return;
+        while (i < CEDE_KINDS && cede_pools[i].type) i++;
+        if (i == CEDE_KINDS) return;
+        cede_pools[i].type = type;
+        type->tp_alloc = cede_alloc;
+        type->tp_free = cede_free;
+    #endif
+    }
+
+    static CYTHON_INLINE void cede_drop_empty_dict(PyObject *o) {
+        PyObject **dict = (PyObject **)((char *)o + Py_TYPE(o)->tp_dictoffset);
+        if (Py_TYPE(o)->tp_dictoffset > 0 && *dict && PyDict_GET_SIZE(*dict) == 0) Py_CLEAR(*dict);
+    }
+
+    static CYTHON_INLINE PyObject *cede_take(PyObject *list, Py_ssize_t i) {
+        PyObject *o = PyList_GET_ITEM(list, i);
+        PyList_SET_ITEM(list, i, Py_NewRef(Py_None));
+        return o;
+    }
+
+    /* One that grew large once gives its memory back. */
+    static CYTHON_INLINE void cede_clear(PyObject *list) {
+        Py_ssize_t i, size = PyList_GET_SIZE(list);
+        if (size > 0x10000) {
+            PyList_SetSlice(list, 0, size, NULL);
+            return;
         }
+        Py_SET_SIZE((PyVarObject *)list, 0);
+        for (i = 0; i < size; i++) Py_DECREF(((PyListObject *)list)->ob_item[i]);
     }
     #define cede_read_buffer(size) PyByteArray_FromStringAndSize(NULL, size)
     #define cede_event_at(buffer, i) (((struct epoll_event *)PyByteArray_AS_STRING(buffer))[i])
@@ -289,8 +347,12 @@ cdef extern from *:
     object cede_cut(object data, Py_ssize_t start, Py_ssize_t end)
     void cede_set_nodelay(int fd)
     object cede_read_buffer(Py_ssize_t size)
-    void cede_track_if_shared(object o)
-    void cede_track_all(list handles)
+    void cede_track(object o)
+    Py_ssize_t Py_REFCNT(object o)
+    void cede_keep_memory(object kind)
+    void cede_drop_empty_dict(object o)
+    object cede_take(list entries, Py_ssize_t index)
+    void cede_clear(list entries)
     void PyObject_GC_UnTrack(object o)
     unsigned long PyThread_get_thread_ident()
     object PyContext_CopyCurrent()
@@ -367,16 +429,30 @@ cdef inline int set_nodelay(object sock, int fd) except -1:
     cede_set_nodelay(fd)
     return 0
 
-cdef inline int untrack(object handle) except -1:
-    PyObject_GC_UnTrack(handle)
+cdef inline int untrack(object obj) except -1:
+    PyObject_GC_UnTrack(obj)
     return 0
 
-cdef inline int track_if_shared(object handle) except -1:
-    cede_track_if_shared(handle)
+cdef inline int track(object obj) except -1:
+    cede_track(obj)
     return 0
 
-cdef inline int track_all(list handles) except -1:
-    cede_track_all(handles)
+cdef inline bint is_shared(object obj) noexcept:
+    return Py_REFCNT(obj) > 1
+
+cdef inline int keep_memory(object kind) except -1:
+    cede_keep_memory(kind)
+    return 0
+
+cdef inline int drop_empty_dict(object obj) except -1:
+    cede_drop_empty_dict(obj)
+    return 0
+
+cdef inline object take(list entries, Py_ssize_t index):
+    return cede_take(entries, index)
+
+cdef inline int clear(list entries) except -1:
+    cede_clear(entries)
     return 0
 
 cdef inline unsigned long get_ident() noexcept:

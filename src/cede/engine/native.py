@@ -78,20 +78,49 @@ def call_method(context, target, name, arg):
 
 # --- The collector of cycles ------------------------------------------------------------------
 #
-# A handle in the ready list of a running loop cannot be garbage, and there are many: untracked, the
-# collector need not visit them. Interpreted, they stay tracked.
+# Interpreted, everything stays visible to it.
 
 
-def untrack(handle):
-    """Hide `handle` from the cycle collector."""
+def untrack(obj):
+    """Hide `obj`, which nobody else holds, from the cycle collector."""
 
 
-def track_if_shared(handle):
-    """Show `handle` to the collector again, if anybody but the caller holds it."""
+def track(obj):
+    """Show `obj` to the collector again. None is left alone."""
 
 
-def track_all(handles):
-    """Show each of a list to the collector again."""
+def is_shared(obj):
+    """Whether anybody but the caller's variable holds `obj`, and it may have to be shown. Interpreted: False."""
+    return False
+
+
+# --- Memory ---------------------------------------------------------------------------------------
+
+
+def keep_memory(kind):
+    """Let the class `kind` keep the memory of objects that went for those that come; its subclasses do not.
+
+    Interpreted, and without the global lock, nothing is kept.
+    """
+
+
+def drop_empty_dict(obj):
+    """Do away with an attribute dictionary in which nothing is; one is made when an attribute is set."""
+
+
+# --- Lists --------------------------------------------------------------------------------------
+
+
+def take(entries, index):
+    """Return `entries[index]`, and leave None in its place."""
+    entry = entries[index]
+    entries[index] = None
+    return entry
+
+
+def clear(entries):
+    """Empty a list; compiled, it keeps its memory for what comes next."""
+    entries.clear()
 
 
 get_ident = threading.get_ident

@@ -36,6 +36,7 @@ cdef class Task(Future):
     cdef object _start_eagerly(self, object given_context)
     cdef object _finish(self, object result)
     cdef object _die(self, object exc)
+    @cython.locals(engine=Loop)
     cdef object _enter(self)
     @cython.locals(task=Task, future=Future)
     cdef bint _cancel(self, object msg) except -1

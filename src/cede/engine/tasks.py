@@ -282,12 +282,15 @@ class Task(Future):
 
     def _enter(self):
         """Become the current task. The loop leaves it when something else runs than the next task."""
+        engine = self._engine
+        if engine is not None:
+            if engine._entered is self:
+                return
+            engine._entered = self
         if _current_tasks is None:
             _swap_current_task(self._loop, self)
         else:
             _current_tasks[self._loop] = self
-        if self._engine is not None:
-            self._engine._entered = self
 
     # --- Cancelling -------------------------------------------------------------------------------
 
@@ -432,3 +435,4 @@ def _bad_yield(task, answer):
 
 await_slots.install(Future)
 await_slots.install(Task)
+native.keep_memory(Task)

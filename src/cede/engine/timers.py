@@ -1,13 +1,19 @@
-"""TimerHeap: the timers that wait, the earliest on top.
+"""TimerHeap: the timers that wait, and which of them is next.
 
-A pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986), whose links are fields of the handles: each
-has its first child, its next sibling, and before it its left sibling or, for a first child, its parent.
-Adding is one comparison. Cancelling unlinks: at once, usually without looking at any other timer, so a
-million cancelled timeouts cost neither memory nor sweeping. Only taking out the earliest one has
-to find its successor among its children, in O(log n) amortised.
+A pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986) that puts off its work: a forest. Its links are
+fields of the handles: each has its first child, its next sibling, and before it its left sibling or, for a
+first child, its parent.
 
-Invariant: no handle comes before its parent. Equal deadlines go by `_order`, so they run in the order
-in which they were asked for.
+- *Adding* makes a root, without comparing.
+- *Cancelling* unlinks at once, and makes roots of the children. A million cancelled timeouts cost neither
+  memory nor sweeping, and those that were cancelled before anybody asked for the next one were never sorted.
+- *Asking* which one is next pairs the roots until one is left: the lesser of each two keeps the other as its child.
+  So each comparison is paid for by a timer that came or went, O(log n) of them a timer, amortised.
+
+The loop seldom asks: while it is busy, knowing that nothing is due yet is enough, and `_bound` says so.
+
+Invariants: no handle comes before its parent, and no deadline before `_bound`. Equal deadlines go by `_order`, so they
+run in the order in which they were asked for.
 """
 
 from .handles import Timers
@@ -19,8 +25,9 @@ class TimerHeap(Timers):
     """The handles that wait for their deadline."""
 
     def __init__(self):
-        self._first = None  # the earliest TimerHandle, the root; None if no timer waits
+        self._roots = None  # the first root, a TimerHandle; the others are its siblings
         self._count = 0
+        self._bound = _INFINITY  # no timer that waits is due before this
         self._asked = 0  # how many timers were ever added; the source of `_order`
 
     def __len__(self):
@@ -35,7 +42,13 @@ class TimerHeap(Timers):
         handle._order = self._asked
         handle._heap = self
         self._count += 1
-        self._first = handle if self._first is None else self._meld(self._first, handle)
+        if handle._deadline < self._bound:
+            self._bound = handle._deadline
+        roots = self._roots
+        if roots is not None:
+            handle._next = roots
+            roots._before = handle
+        self._roots = handle
 
     def discard(self, handle):
         """Take a handle out; nothing happens if it is not in."""
@@ -44,43 +57,40 @@ class TimerHeap(Timers):
     def _discard(self, handle):
         if handle._heap is not self:
             return
+        self._unlink(handle)
         children = handle._child
-        if handle is self._first:
-            self._first = None
-        else:
-            self._unlink(handle)
-        handle._heap = None
-        handle._child = None
-        self._count -= 1
         if children is not None:
-            heap = self._meld_siblings(children)
-            self._first = heap if self._first is None else self._meld(self._first, heap)
+            handle._child = None
+            self._plant(children)
+        handle._heap = None
+        self._count -= 1
+        if self._count == 0:
+            self._bound = _INFINITY
 
     def next_deadline(self):
         """Return the earliest deadline, or infinity if no timer waits."""
         return self._next_deadline()
 
     def _next_deadline(self):
-        first = self._first
-        if first is None:
-            return _INFINITY
-        return first._deadline
+        if self._roots is not None:
+            self._pair_roots()
+            self._bound = self._roots._deadline
+        return self._bound
 
     def pop_due(self, limit, ready):
         """Move each timer whose deadline is before `limit` to the list `ready`, earliest first."""
         self._pop_due(limit, ready)
 
     def _pop_due(self, limit, ready):
-        first = self._first
-        while first is not None and first._deadline < limit:
+        while self._bound < limit and self._next_deadline() < limit:
+            first = self._roots
             self._discard(first)
             ready.append(first)
-            first = self._first
 
     def waiting(self):
         """Return the handles that wait, in no order."""
         found = []
-        level = [] if self._first is None else [self._first]
+        level = [] if self._roots is None else [self._roots]
         while level:
             handle = level.pop()
             found.append(handle)
@@ -95,21 +105,66 @@ class TimerHeap(Timers):
         self._clear()
 
     def _clear(self):
-        waiting = [] if self._first is None else [self._first]
-        self._first = None
-        self._count = 0
-        while waiting:
-            handle = waiting.pop()
-            if handle._child is not None:
-                waiting.append(handle._child)
-            if handle._next is not None:
-                waiting.append(handle._next)
+        for handle in self.waiting():
             handle._heap = handle._child = handle._next = handle._before = None
+        self._roots = None
+        self._count = 0
+        self._bound = _INFINITY
+
+    def __del__(self):
+        # A million timers that let go of one another in a chain would be a recursion a million deep.
+        self._clear()
 
     # --- Links --------------------------------------------------------------------------------------
 
+    def _unlink(self, handle):
+        """Take a handle, with what is below it, out of its siblings."""
+        before = handle._before
+        sibling = handle._next
+        if before is None:
+            self._roots = sibling
+        elif before._child is handle:
+            before._child = sibling
+        else:
+            before._next = sibling
+        if sibling is not None:
+            sibling._before = before
+        handle._next = None
+        handle._before = None
+
+    def _plant(self, children):
+        """Make roots of siblings that have lost their parent."""
+        children._before = None
+        roots = self._roots
+        if roots is not None:
+            last = children
+            while last._next is not None:
+                last = last._next
+            last._next = roots
+            roots._before = last
+        self._roots = children
+
+    def _pair_roots(self):
+        """Make one tree of all."""
+        roots = self._roots
+        while roots._next is not None:
+            # Each pass halves the number of roots. Only `_next` links them meanwhile.
+            winners = None
+            while roots is not None:
+                winner = roots
+                roots = winner._next
+                if roots is not None:
+                    rival = roots
+                    roots = rival._next
+                    winner = self._meld(winner, rival)
+                winner._next = winners
+                winners = winner
+            roots = winners
+        roots._before = None
+        self._roots = roots
+
     def _meld(self, one, other):
-        """Make one heap of two roots: the later becomes the earlier one's first child."""
+        """Make one tree of two: the later becomes the earlier one's first child."""
         if other._deadline < one._deadline or (other._deadline == one._deadline and other._order < one._order):
             earlier = other
             later = one
@@ -123,39 +178,3 @@ class TimerHeap(Timers):
         later._before = earlier
         earlier._child = later
         return earlier
-
-    def _meld_siblings(self, sibling):
-        """Make one heap of a list of siblings: pair by pair from the left, then all pairs from the right."""
-        pairs = None  # the pairs so far, the last one first, linked by `_next`
-        while sibling is not None:
-            heap = sibling
-            partner = sibling._next
-            if partner is None:
-                sibling = None
-            else:
-                sibling = partner._next
-                heap = self._meld(heap, partner)
-            heap._next = pairs
-            pairs = heap
-        heap = pairs
-        pairs = heap._next
-        while pairs is not None:
-            partner = pairs
-            pairs = partner._next
-            heap = self._meld(heap, partner)
-        heap._next = None
-        heap._before = None
-        return heap
-
-    def _unlink(self, handle):
-        """Take a handle, with what is below it, out of its siblings."""
-        before = handle._before
-        sibling = handle._next
-        if before._child is handle:
-            before._child = sibling
-        else:
-            before._next = sibling
-        if sibling is not None:
-            sibling._before = before
-        handle._next = None
-        handle._before = None

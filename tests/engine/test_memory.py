@@ -1,0 +1,105 @@
+"""Memory that is used again, and what is hidden from the cycle collector: nothing is lost by either."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+import cede
+from cede.engine.handles import TimerHandle
+from cede.engine.timers import TimerHeap
+
+
+class Thing:
+    """Something that can be watched going."""
+
+
+def test_a_future_in_used_memory_is_finalized_too(loop):
+    reported = []
+    loop.set_exception_handler(lambda loop, context: reported.append(str(context["exception"])))
+    for number in range(3):
+        future = loop.create_future()
+        future.set_exception(ValueError(str(number)))
+        del future
+    assert reported == ["0", "1", "2"]
+
+
+def test_a_future_in_used_memory_has_nothing_of_the_one_before(loop):
+    for number in range(3):
+        future = loop.create_future()
+        assert not hasattr(future, "mark")
+        assert not future.done()
+        future.mark = number
+        assert future.mark == number
+        future.set_result(number)
+        del future
+
+
+def test_a_subclass_keeps_its_attributes(loop):
+    class Marked(cede.Future):
+        def __init__(self, *, loop):
+            self.mark = 1
+            super().__init__(loop=loop)
+
+    assert Marked(loop=loop).mark == 1
+
+
+@pytest.mark.parametrize("kind", ["soon", "later", "threadsafe", "cancelled", "cancelled later"])
+def test_a_cycle_through_a_handle_that_has_run_is_collected(loop, turns, kind):
+    thing = Thing()
+
+    def callback(thing, *more):
+        pass
+
+    async def schedule():
+        if kind == "soon":
+            thing.handle = loop.call_soon(callback, thing)
+        elif kind == "threadsafe":
+            thing.handle = loop.call_soon_threadsafe(callback, thing)
+        else:
+            thing.handle = loop.call_later(0, callback, thing)
+        if kind == "cancelled":
+            thing.handle.cancel()
+        await asyncio.sleep(0.001)
+        if kind == "cancelled later":
+            thing.handle.cancel()
+
+    loop.run_until_complete(schedule())
+    gone = weakref.ref(thing)
+    del thing
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_loop_that_stands_still_is_collected_with_what_waits_in_it():
+    loop = cede.new_event_loop()
+    thing = Thing()
+
+    async def schedule():
+        loop.call_later(1000, print, loop, thing)
+        loop.call_soon(loop.stop)
+        loop.call_soon(loop.call_soon, print, loop, thing)
+
+    task = loop.create_task(schedule())
+    loop.run_forever()
+    assert task.done()
+    del task
+    gone = weakref.ref(thing)
+    del loop, thing
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        gc.collect()
+    gc.collect()
+    assert gone() is None
+
+
+def test_many_timers_go_with_their_heap(loop):
+    heap = TimerHeap()
+    for number in range(200_000):
+        heap.add(TimerHandle(float(number), print, (), loop))
+    last = weakref.ref(heap.waiting()[-1])
+    del heap
+    gc.collect()
+    assert last() is None
