@@ -32,6 +32,7 @@ COMPILED_MODULES = [
     "cede.engine.waker",
     "cede.engine.loop",
     "cede.engine.futures",
+    "cede.engine.done",
     "cede.engine.tasks",
     "cede.engine.joins",
     "cede.io.write_buffer",
@@ -45,6 +46,7 @@ COMPILED_MODULES = [
     "cede.io.tls_transport",
     "cede.io.tls_socket",
     "cede.io.tls_bytes",
+    "cede.timeouts",
 ]
 
 # The only place where directives stand. annotation_typing=False keeps annotations documentation; nonecheck=True makes

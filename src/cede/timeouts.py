@@ -14,9 +14,12 @@ entering, nobody but this timeout asked for it. Otherwise somebody outside did, 
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .engine.done import Done
+from .engine.loop import Loop
 from .engine.running import current_task, get_running_loop
 from .exceptions import CancelledError
 
@@ -37,8 +40,6 @@ class Timeout:
 
     `when` is the deadline in seconds of the loop's clock; None: never.
     """
-
-    __slots__ = ("_state", "_when", "_handle", "_task", "_cancelling", "__weakref__")
 
     def __init__(self, when: float | None) -> None:
         self._state = _CREATED
@@ -76,21 +77,27 @@ class Timeout:
             self._handle = None
         if when is not None:
             loop = get_running_loop()
-            self._arm(when, loop, loop.time())
+            self._arm(when, loop, _now(loop))
 
     def _arm(self, when: float, loop: AbstractEventLoop, now: float) -> None:
         # A deadline that has passed cancels before the block's next step, a timer would after it.
-        self._handle = loop.call_at(when, self._expire) if when > now else loop.call_soon(self._expire)
+        if when <= now:
+            self._handle = loop.call_soon(self._expire)
+        elif isinstance(loop, Loop):
+            self._handle = _call_at(loop, when, self._expire)
+        else:
+            self._handle = loop.call_at(when, self._expire)
 
-    async def __aenter__(self) -> Timeout:
+    def __aenter__(self) -> Coroutine[Any, Any, Timeout]:
         loop = get_running_loop()
-        self._enter(loop, 0.0 if self._when is None else loop.time())
-        return self
+        self._enter(loop, 0.0 if self._when is None else _now(loop))
+        return _done(self)
 
-    async def __aexit__(
+    def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         self._leave(exc_val)
+        return _LEFT
 
     def _enter(self, loop: AbstractEventLoop, now: float) -> None:
         if self._state is not _CREATED:
@@ -132,6 +139,28 @@ class Timeout:
         self._handle = None
 
 
+def _now(loop: AbstractEventLoop) -> float:
+    return _time_of(loop) if isinstance(loop, Loop) else loop.time()
+
+
+def _time_of(loop: Loop) -> float:
+    return loop._clock._now()  # type: ignore[no-any-return]
+
+
+def _call_at(loop: Loop, when: float, callback: Any) -> Any:
+    """The short road past the arguments of the method, where nothing wants to see them."""
+    return loop._call_at(when, when, callback, (), None) if loop._direct else loop.call_at(when, callback)
+
+
+def _done(result: Any) -> Any:
+    answer = Done.__new__(Done)
+    answer._result = result
+    return answer
+
+
+_LEFT: Any = Done(None)  # one for all
+
+
 def _say_why(exc: BaseException) -> None:
     """Put a TimeoutError before the first CancelledError among the contexts of `exc`."""
     while exc.__context__ is not None:
@@ -152,8 +181,7 @@ def timeout(delay: float | None) -> Timeout:
         async with timeout(10):
             await fetch()
     """
-    loop = get_running_loop()
-    return Timeout(None if delay is None else loop.time() + delay)
+    return Timeout(None if delay is None else _now(get_running_loop()) + delay)
 
 
 def timeout_at(when: float | None) -> Timeout:

@@ -49,12 +49,10 @@ def test_a_subclass_keeps_its_attributes(loop):
 
 @pytest.mark.parametrize("kind", ["soon", "later", "threadsafe", "cancelled", "cancelled later"])
 def test_a_cycle_through_a_handle_that_has_run_is_collected(loop, turns, kind):
-    thing = Thing()
-
     def callback(thing, *more):
         pass
 
-    async def schedule():
+    async def schedule(thing):
         if kind == "soon":
             thing.handle = loop.call_soon(callback, thing)
         elif kind == "threadsafe":
@@ -67,28 +65,24 @@ def test_a_cycle_through_a_handle_that_has_run_is_collected(loop, turns, kind):
         if kind == "cancelled later":
             thing.handle.cancel()
 
-    loop.run_until_complete(schedule())
-    gone = weakref.ref(thing)
-    del thing
+        return weakref.ref(thing)
+
+    gone = loop.run_until_complete(schedule(Thing()))
     gc.collect()
     assert gone() is None
 
 
 def test_a_loop_that_stands_still_is_collected_with_what_waits_in_it():
-    loop = cede.new_event_loop()
-    thing = Thing()
-
-    async def schedule():
-        loop.call_later(1000, print, loop, thing)
+    def run_once():
+        loop, thing = cede.new_event_loop(), Thing()
+        loop.call_soon(loop.call_later, 1000, print, loop, thing)
         loop.call_soon(loop.stop)
         loop.call_soon(loop.call_soon, print, loop, thing)
+        loop.run_forever()
+        return weakref.ref(thing)
 
-    task = loop.create_task(schedule())
-    loop.run_forever()
-    assert task.done()
-    del task
-    gone = weakref.ref(thing)
-    del loop, thing
+    gone = run_once()
+    assert gone() is not None
     with pytest.warns(ResourceWarning, match="unclosed event loop"):
         gc.collect()
     gc.collect()

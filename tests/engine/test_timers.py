@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -424,3 +425,23 @@ async def test_sleep_gives_its_result_and_keeps_order(loop):
     for future in asyncio.as_completed([nap(0.02), nap(0.0), nap(0.01)]):
         done.append(await future)
     assert done == [0.0, 0.01, 0.02]
+
+
+async def sleep_and_time_out():
+    async with cede.timeout(10):
+        await cede.sleep(0.001)
+
+
+def test_call_at_overridden_in_a_subclass_is_followed():
+    class Counting(cede.EventLoop):
+        asked = ()
+
+        def call_at(self, when, callback, *args, context=None):
+            self.asked += (when,)
+            return super().call_at(when, callback, *args, context=context)
+
+    with contextlib.closing(Counting()) as loop:
+        loop.call_later(0.001, noop, 1).cancel()
+        assert len(loop.asked) == 1
+        loop.run_until_complete(sleep_and_time_out())
+        assert len(loop.asked) == 3

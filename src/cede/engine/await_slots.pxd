@@ -1,6 +1,7 @@
 # The second twin: see await_slots.py.
 from cpython.object cimport PyObject, PyTypeObject
 
+from .done cimport Done
 from .futures cimport Future
 
 cdef extern from *:
@@ -89,6 +90,27 @@ cdef inline PyObject *_next(PyObject *self) noexcept:
 
 cdef extern from *:
     void Py_DECREF "Py_DECREF" (object)
+
+
+cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **result) noexcept:
+    """Return the result."""
+    cdef object answer = (<Done>self)._result
+    Py_INCREF(answer)
+    result[0] = <PyObject *>answer
+    return PYGEN_RETURN
+
+
+cdef inline PyObject *_next_done(PyObject *self) noexcept:
+    """The same for whoever iterates."""
+    cdef object answer = (<Done>self)._result
+    if answer is not None:
+        cede_set_stop(answer)
+    return NULL
+
+
+cdef inline int install_done(object done_type) except -1:
+    cede_install_await(<PyTypeObject *>done_type, _await, _send_done, _next_done)
+    return 0
 
 
 cdef inline int install(object future_type) except -1:

@@ -3,7 +3,7 @@
 Compiled, `await_slots.pxd` gives the type of futures C slots: awaiting a future hands back the
 future itself as its own iterator, and each `send` looks at its state, so no iterator is made and no
 StopIteration is raised. Interpreted, nothing is installed: `Future.__await__` does the same in
-Python.
+Python. `Done` gets slots of its own.
 """
 
 
@@ -17,3 +17,7 @@ def install(future_type):
         setattr(future_type, name, None)
     for name in ("_phase", "_log_unretrieved", "_log_destroy_pending", "_asyncio_future_blocking"):
         setattr(future_type, name, 0)
+
+
+def install_done(done_type):
+    """Give `done_type` slots in which an await ends at once. Interpreted, its methods do."""

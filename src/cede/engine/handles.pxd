@@ -42,12 +42,12 @@ cdef class Timers:
 
 cdef class TimerHandle(Handle):
     cdef double _deadline
-    cdef readonly object _when
+    cdef object _given
     cdef Timers _heap
     cdef TimerHandle _child
     cdef TimerHandle _next
     cdef TimerHandle _before
     cdef long long _order
 
-    cdef object _init_timer(self, object when)
+    cdef object _init_timer(self, double deadline, object given)
     cdef object _cancel(self)

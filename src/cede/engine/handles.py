@@ -168,16 +168,14 @@ class TimerHandle(Handle):
 
     def __init__(self, when, callback, args, loop, context=None):
         self._init(callback, args, loop, context)
-        self._init_timer(when)
+        self._init_timer(native.seconds(when), when)
         if loop.get_debug():
             self._source_traceback = reports.callers_stack()
 
-    def _init_timer(self, when):
-        self._deadline = when  # the time of the loop's clock, in seconds, as a C double for comparing
-        if not self._deadline >= _AT_ONCE:
-            # Not a number compares with nothing: it would break the heap's order. What is no number at all raises here.
-            self._deadline = _AT_ONCE
-        self._when = when  # the same number as the caller gave it
+    def _init_timer(self, deadline, given):
+        # The time of the loop's clock, in seconds. Not a number compares with nothing: it would break the heap's order.
+        self._deadline = deadline if deadline >= _AT_ONCE else _AT_ONCE
+        self._given = None if type(given) is float else given  # the same as the caller gave it, if that was no float
         self._heap = None  # the TimerHeap it waits in, else None
         self._child = None  # its links there: see `timers`
         self._next = None
@@ -187,6 +185,10 @@ class TimerHandle(Handle):
     @property
     def __class__(self):
         return asyncio.TimerHandle
+
+    @property
+    def _when(self):
+        return self._deadline if self._given is None else self._given
 
     @property
     def _scheduled(self):

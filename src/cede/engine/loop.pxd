@@ -67,7 +67,7 @@ cdef class Loop:
     @cython.locals(handle=ThreadSafeHandle)
     cdef ThreadSafeHandle _call_soon_threadsafe(self, object callback, tuple args, object context)
     @cython.locals(handle=TimerHandle)
-    cdef TimerHandle _call_at(self, object when, object callback, tuple args, object context)
+    cdef TimerHandle _call_at(self, double deadline, object given, object callback, tuple args, object context)
     cdef object _check_call(self, object callback, str method)
 
 cdef class Callbacks(Watcher):

@@ -78,8 +78,8 @@ class Loop:
         self._stopping = False
         self._closed = False
         self._debug = False
-        # True iff no subclass has a call_soon of its own, so that tasks may use the ready list directly.
-        self._own_scheduling = type(self).call_soon is Loop.call_soon
+        # True iff no subclass has a call_soon or call_at of its own, so that what is below may go past them.
+        self._own_scheduling = type(self).call_soon is Loop.call_soon and type(self).call_at is Loop.call_at
         self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed
         self._thread_id = None  # the thread that runs the loop, else None
         self._thread = 0  # the same number, else 0; for comparing in C
@@ -412,7 +412,9 @@ class Loop:
             raise TypeError("delay must not be None")
         if not self._direct:
             self._check_call(callback, "call_later")
-        return self._call_at(self._clock._now() + delay, callback, args, context)
+            if not self._own_scheduling:
+                return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self._call_at(self._clock._now() + native.seconds(delay), None, callback, args, context)
 
     def call_at(self, when, callback, *args, context=None):
         """Call `callback(*args)` at the time `when` of the loop's clock; return a TimerHandle."""
@@ -420,12 +422,12 @@ class Loop:
             raise TypeError("when cannot be None")
         if not self._direct:
             self._check_call(callback, "call_at")
-        return self._call_at(when, callback, args, context)
+        return self._call_at(native.seconds(when), when, callback, args, context)
 
-    def _call_at(self, when, callback, args, context):
+    def _call_at(self, deadline, given, callback, args, context):
         handle = TimerHandle.__new__(TimerHandle)
         handle._init(callback, args, self, context)
-        handle._init_timer(when)
+        handle._init_timer(deadline, given)
         if self._debug:
             handle._source_traceback = reports.callers_stack()
         self._timers._add(handle)

@@ -88,6 +88,21 @@ cdef extern from *:
         return result;
     }
 
+    /* What cannot be added to a float is refused, as it is interpreted. -1.0 with an error set. */
+    static CYTHON_INLINE double cede_seconds(PyObject *number) {
+        double seconds = -1.0;
+        PyObject *zero, *sum;
+        if (PyFloat_CheckExact(number)) return PyFloat_AS_DOUBLE(number);
+        zero = PyFloat_FromDouble(0.0);
+        sum = zero ? PyNumber_Add(zero, number) : NULL;
+        Py_XDECREF(zero);
+        if (sum) {
+            seconds = PyFloat_AsDouble(sum);
+            Py_DECREF(sum);
+        }
+        return seconds;
+    }
+
     static CYTHON_INLINE double cede_monotonic(void) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -257,7 +272,7 @@ cdef extern from *:
 
     /* The memory of up to CEDE_KEPT dead objects of a class, where freeing puts it and making takes it from. The
        first two words before a tracked object are the collector's; zero means: untracked, not finalized. */
-    #define CEDE_KEPT 256
+    #define CEDE_KEPT 1024
     #define CEDE_KINDS 8
     typedef struct { PyTypeObject *type; allocfunc alloc; freefunc free; int count; void *kept[CEDE_KEPT]; } cede_pool;
     static cede_pool cede_pools[CEDE_KINDS];
@@ -357,6 +372,7 @@ cdef extern from *:
     unsigned long PyThread_get_thread_ident()
     object PyContext_CopyCurrent()
     double cede_monotonic() nogil
+    double cede_seconds(object number) except? -1.0
     int cede_epoll_wait(int fd, object buffer, double timeout) except -1
     int cede_event_fd(object buffer, int i)
     uint32_t cede_event_bits(object buffer, int i)
@@ -384,6 +400,9 @@ cdef inline object copy_context():
 
 cdef inline double monotonic():
     return cede_monotonic()
+
+cdef inline double seconds(object number) except? -1.0:
+    return cede_seconds(number)
 
 cdef inline bint is_unshared(object obj) noexcept:
     return cede_is_unshared(obj)

@@ -130,6 +130,11 @@ get_ident = threading.get_ident
 monotonic = time.monotonic
 
 
+def seconds(number):
+    """Return a number as a float. TypeError for what cannot be added to one."""
+    return 0.0 + number
+
+
 # --- References ---------------------------------------------------------------------------------
 
 

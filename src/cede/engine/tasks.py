@@ -24,6 +24,7 @@ from contextvars import Context
 from types import CoroutineType
 
 from . import await_slots, native, reports, running
+from .done import Done
 from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by
 
 _PENDING = 0
@@ -435,4 +436,5 @@ def _bad_yield(task, answer):
 
 await_slots.install(Future)
 await_slots.install(Task)
+await_slots.install_done(Done)
 native.keep_memory(Task)

@@ -1,0 +1,2 @@
+cdef class Done:
+    cdef object _result
