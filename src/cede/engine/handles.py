@@ -134,7 +134,7 @@ class ThreadSafeHandle(Handle):
     def _init_threadsafe(self, callback, args, loop, context):
         self._init(callback, args, loop, context)
         self._running_thread = 0  # the thread now in the callback, else 0
-        self._finished = None  # the threading.Event of whoever waits in cancel()
+        self._finished = None  # the threading.Event of all who wait in cancel()
 
     def _run(self):
         self._running_thread = native.get_ident()
@@ -149,8 +149,10 @@ class ThreadSafeHandle(Handle):
     def cancel(self):
         self._cancel()
         if self._running_thread and self._running_thread != native.get_ident():
+            finished = threading.Event()
+            # Order: nothing is called between these two, so all who wait take the same event.
             if self._finished is None:
-                self._finished = threading.Event()
+                self._finished = finished
             if self._running_thread:
                 self._finished.wait()
 
