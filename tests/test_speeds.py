@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,18 @@ def test_cede_pure_may_be_off(run_python: RunPython, pytestconfig: pytest.Config
     if pytestconfig.getoption("pure"):
         pytest.skip("the compiled modules may not be built")
     assert run_python(REPORT, env={"CEDE_PURE": value}).stdout.split()[0] == "True"
+
+
+def test_every_compiled_class_below_one_with_a_finalizer_has_its_own() -> None:
+    """Cython calls the `__del__` of a class for its own instances only, not for those of a compiled subclass."""
+    classes = {
+        member
+        for name in _pure.compiled_modules()
+        for member in vars(importlib.import_module(name)).values()
+        if isinstance(member, type) and member.__module__.startswith("cede.")
+    }
+    silent = [cls for cls in classes if hasattr(cls, "__del__") and "__del__" not in vars(cls)]
+    assert not [cls for cls in silent if cls.__module__ in _pure.compiled_modules()]
 
 
 def test_installing_the_finder_twice_changes_nothing(run_python: RunPython) -> None:

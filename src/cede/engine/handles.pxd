@@ -6,13 +6,15 @@ cdef class Runnable:
     cdef object _run(self)
     cdef object _track(self)
 
-cdef class Watcher:
+cdef class Watcher(Runnable):
     cdef public int _interest
 
     cdef object _on_ready(self, int events)
+    cdef object _displaced(self)
     cdef object _flush(self)
 
 cpdef object deliver(Watcher watcher, int events)
+cpdef object displace(Watcher watcher)
 
 cdef class Handle(Runnable):
     cdef readonly object _callback

@@ -26,8 +26,11 @@ class Runnable:
         """Let the cycle collector see again what was hidden from it."""
 
 
-class Watcher:
-    """Anything that a poller can report to. A subclass in Python overrides `on_ready`."""
+class Watcher(Runnable):
+    """Anything that a poller can report to. A subclass in Python overrides `on_ready`.
+
+    One that may not act at once on what it was told stands in the ready list itself, and acts when it is run.
+    """
 
     def __init__(self):
         self._interest = 0  # what the poller is asked, bits of `pollers.base`
@@ -40,6 +43,10 @@ class Watcher:
         """Act on `events`; this is what a subclass in Python overrides."""
         raise NotImplementedError
 
+    def _displaced(self):
+        """The descriptor was closed behind our back, and its number given to another file, which somebody watches."""
+        self._interest = 0
+
     def _flush(self):
         """Send what was written in this turn; called once if the watcher is in the loop's `_flushing`."""
 
@@ -47,6 +54,11 @@ class Watcher:
 def deliver(watcher, events):
     """Tell `watcher` that `events` came; for pollers written in Python."""
     watcher._on_ready(events)
+
+
+def displace(watcher):
+    """Tell `watcher` that another one has the number of its descriptor now; for pollers written in Python."""
+    watcher._displaced()
 
 
 class Handle(Runnable):

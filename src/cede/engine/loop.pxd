@@ -51,6 +51,7 @@ cdef class Loop:
     cdef object _promote_due_timers(self)
     @cython.locals(incoming=list, count=Py_ssize_t)
     cdef object _accept_incoming(self)
+    cdef object _run_after_ready(self, Watcher watcher)
     @cython.locals(batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)
     cdef object _run_ready(self)
     @cython.locals(batch=list, entry=Runnable)
@@ -76,4 +77,6 @@ cdef class Callbacks(Watcher):
     cdef Handle _reader
     cdef Handle _writer
 
+    @cython.locals(handle=Handle)
+    cdef object _displaced(self)
     cdef object _on_ready(self, int events)

@@ -127,7 +127,7 @@ class Loop:
         now = self._clock._now()
         late = now - self._looked >= _SECONDS_PER_LOOK
         if late and self._busy_turns > _EAGER_TURNS:
-            self._busy_turns = 0  # these turns take long: look at each of them for a while
+            self._busy_turns = 1  # these turns take long: look at each of them for a while
         elif not late and self._busy_turns % _TURNS_PER_LOOK:
             return False
         self._looked = now
@@ -159,6 +159,13 @@ class Loop:
         # Order: nothing is called between these two, so no interrupt comes between them.
         self._ready += incoming[:count]
         del incoming[:count]
+
+    def _run_after_ready(self, watcher):
+        """Run a watcher that the poller told something after all that was ready before the kernel was asked."""
+        if self._incoming:
+            self._accept_incoming()
+            self._busy_turns += 1  # the others whom the poller tells come after it too
+        self._ready.append(watcher)
 
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
@@ -525,8 +532,10 @@ class Loop:
         """Note that `transport` owns the descriptor, so that nobody else adds callbacks to it."""
         self._transports[fd] = weakref.ref(transport)
 
-    def _disclaim(self, fd):
-        self._transports.pop(fd, None)
+    def _disclaim(self, fd, transport):
+        reference = self._transports.get(fd)
+        if reference is not None and reference() is transport:  # else the number is in use again
+            del self._transports[fd]
 
     def _unclaimed(self, fileobj):
         """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it."""
@@ -619,7 +628,11 @@ class Callbacks(Watcher):
     def _update(self, reader, writer):
         interest = (READABLE if reader is not None else 0) | (WRITABLE if writer is not None else 0)
         # Order: the poller may refuse the descriptor; then nothing has changed.
-        self._loop._watch(self._fd, self, interest)
+        if interest and interest == self._interest:
+            # Asked again: the descriptor may have been closed behind our back, and its number be in use again.
+            self._loop._poller.modify(self._fd, self, interest)
+        else:
+            self._loop._watch(self._fd, self, interest)
         self._reader = reader
         self._writer = writer
         if interest:
@@ -627,7 +640,18 @@ class Callbacks(Watcher):
         else:
             self._loop._callbacks.pop(self._fd, None)
 
+    def _displaced(self):
+        self._interest = 0
+        self._loop._callbacks.pop(self._fd, None)
+        for handle in (self._reader, self._writer):
+            if handle is not None:
+                handle._cancel()
+        self._reader = None
+        self._writer = None
+
     def _on_ready(self, events):
+        if self._loop._incoming:
+            self._loop._accept_incoming()  # asyncio: what another thread asked for before goes first
         if events & READABLE and self._reader is not None:
             self._loop._ready.append(self._reader)
         if events & WRITABLE and self._writer is not None:

@@ -191,9 +191,17 @@ except ImportError:  # a platform without select has no epoll either
 # --- Bytes ----------------------------------------------------------------------------------------
 
 
+class _ReadBuffer(threading.local):
+    def __init__(self, size):
+        self.memory = memoryview(bytearray(size))
+
+
 def read_buffer(size):
-    """Memory of `size` bytes into which anybody may read, as nobody keeps anything there."""
-    return memoryview(bytearray(size))
+    """Memory of `size` bytes into which anybody may read, as nobody keeps anything there.
+
+    Interpreted, each thread has its own: another one may run between reading and taking away.
+    """
+    return _ReadBuffer(size)
 
 
 def read(fd, buffer, size):
@@ -203,9 +211,10 @@ def read(fd, buffer, size):
     nothing is there yet; OSError as the system says.
     """
     try:
-        if size > len(buffer):
+        memory = buffer.memory
+        if size > len(memory):
             return os.read(fd, size)
-        return buffer[: os.readv(fd, (buffer,))].tobytes()
+        return memory[: os.readv(fd, (memory,))].tobytes()
     except (BlockingIOError, InterruptedError):
         return None
 

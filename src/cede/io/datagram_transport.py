@@ -73,7 +73,7 @@ class DatagramTransport(Endpoint):
 
     def _on_ready(self, events):
         if events & _READABLE:
-            if self._loop._ready:
+            if self._loop._ready or self._loop._incoming:
                 # Order: what was ready before the kernel was asked runs before the datagram is handed over.
                 self._loop.call_soon(self._receive_later)
             else:
@@ -229,7 +229,7 @@ class DatagramTransport(Endpoint):
 
     def _call_connection_lost(self, exc):
         if self._connected:
-            self._loop._disclaim(self._fd)
+            self._loop._disclaim(self._fd, self)
         Endpoint._call_connection_lost(self, exc)
 
     def __del__(self):

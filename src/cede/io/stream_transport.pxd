@@ -8,10 +8,11 @@ from .write_buffer cimport WriteBuffer
 
 cdef int _OPEN, _CLOSING, _LOST
 cdef int _READ_SIZE, _LARGE_READ_SIZE, _READS_PER_EVENT, _WRITES_BEFORE_WARNING
-cdef int _READABLE, _WRITABLE
+cdef int _READABLE, _WRITABLE, _HANGUP
 cdef object _shared_buffer
 
 cdef class StreamTransport(Watcher):
+    cdef int _events
     cdef readonly Loop _loop
     cdef readonly object _sock
     cdef int _fd
@@ -38,7 +39,12 @@ cdef class StreamTransport(Watcher):
     cdef object _init(self, Loop loop, object sock, object protocol, object extra, object server, object context)
     cdef object _begin(self, object waiter)
     cdef object _set_protocol(self, object protocol)
+    @cython.locals(loop=Loop)
     cdef object _on_ready(self, int events)
+    @cython.locals(loop=Loop, events=int)
+    cdef object _run(self)
+    cdef object _act_on(self, int events)
+    cdef object _remember_name(self)
     cdef bint _wants_data(self) noexcept
     @cython.locals(interest=int)
     cdef object _update_interest(self)
@@ -56,3 +62,5 @@ cdef class StreamTransport(Watcher):
     cdef object _maybe_pause_protocol(self)
     cdef object _resume_protocol(self)
     cdef object _lose(self, object exc)
+    cdef object _abandoned(self)
+    cdef object _warn_and_close(self)

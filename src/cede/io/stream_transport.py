@@ -29,7 +29,7 @@ from asyncio.trsock import TransportSocket
 from ..engine import native
 from ..engine.futures import new_future
 from ..engine.handles import Watcher
-from ..engine.pollers.base import READABLE, WRITABLE
+from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
 from .write_buffer import WriteBuffer
 
 logger = logging.getLogger("asyncio")
@@ -45,6 +45,7 @@ _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged fr
 
 _READABLE = READABLE
 _WRITABLE = WRITABLE
+_HANGUP = HANGUP
 
 _shared_buffer = native.read_buffer(_READ_SIZE)
 
@@ -70,6 +71,7 @@ class StreamTransport(Watcher):
 
     def _init(self, loop, sock, protocol, extra, server, context):
         self._interest = 0
+        self._events = 0  # what the poller told, while it stands in the ready list to act on it
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -154,6 +156,11 @@ class StreamTransport(Watcher):
         self._extra[name] = value
         return value
 
+    def _remember_name(self):
+        """Ask for our own address before the socket is closed: afterwards the system does not know it."""
+        if self._extra is None or "sockname" not in self._extra:
+            self._learn("sockname", self._sock.getsockname)
+
     def get_protocol(self):
         """Return the protocol."""
         return self._protocol
@@ -173,6 +180,26 @@ class StreamTransport(Watcher):
     # --- Readiness --------------------------------------------------------------------------------
 
     def _on_ready(self, events):
+        loop = self._loop
+        if not loop._busy_turns and not loop._incoming:
+            self._act_on(events)
+        else:
+            # Order: what was ready before the kernel was asked runs before anything that the kernel told.
+            if not self._events:
+                loop._run_after_ready(self)
+            self._events |= events
+
+    def _run(self):
+        loop = self._loop
+        if loop._entered is not None:
+            loop._leave_task()
+        events = self._events & (self._interest | _HANGUP)  # less what is not wanted any more
+        self._events = 0
+        if events & ~_HANGUP:
+            self._act_on(events)
+
+    def _act_on(self, events):
+        """Read or write, as far as the descriptor is ready for it."""
         if events & _READABLE and self._state == _OPEN:
             if self._buffered:
                 self._read_into_protocol()
@@ -503,7 +530,8 @@ class StreamTransport(Watcher):
 
     def _release(self, exc):
         """Give back the socket and everything that refers here."""
-        self._loop._disclaim(self._fd)
+        self._loop._disclaim(self._fd, self)
+        self._remember_name()
         self._sock.close()
         self._protocol = None
         server = self._server
@@ -513,12 +541,19 @@ class StreamTransport(Watcher):
         if server is not None:
             server._detach(self)
 
-    def __del__(self):
+    def _abandoned(self):
+        """What each class calls in its `__del__`, which compiled classes do not inherit."""
         if self._connected and self._sock is not None and self._sock.fileno() >= 0:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
-            self._sock.close()
-            if self._server is not None:
-                self._server._detach(self)
+            self._warn_and_close()
+
+    def _warn_and_close(self):
+        warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+        self._sock.close()
+        if self._server is not None:
+            self._server._detach(self)
+
+    def __del__(self):
+        self._abandoned()
 
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)

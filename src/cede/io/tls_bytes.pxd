@@ -23,7 +23,8 @@ cdef class TlsBytesTransport(TlsTransport):
 
     cdef object _call(self, object callback, tuple args)
     cdef object _tell(self, str name, object arg)
-    cdef object _on_ready(self, int events)
+    cdef object _act_on(self, int events)
+    cdef object _remember_name(self)
     cdef bint _wants_data(self) noexcept
     @cython.locals(wanted=bint)
     cdef object _update_interest(self)

@@ -92,6 +92,7 @@ class TlsBytesTransport(TlsTransport):
         server=None,
         context=None,
     ):
+        self._tls = None  # in case that there will be none
         self._incoming = ssl.MemoryBIO()  # sealed bytes that came
         self._outgoing = ssl.MemoryBIO()  # sealed bytes to carry away
         ssl_object = sslcontext.wrap_bio(
@@ -110,6 +111,9 @@ class TlsBytesTransport(TlsTransport):
             self._incoming.write(unread)
         if server is not None:
             server._attach(self)
+
+    def _remember_name(self):
+        """The lower transport knows the addresses."""
 
     @property
     def carrier(self):
@@ -160,13 +164,13 @@ class TlsBytesTransport(TlsTransport):
         self._incoming.write(data)
         # Before its start the handshake only gathers what comes.
         if self._timer is not None or self._state != _HANDSHAKING:
-            self._on_ready(_READABLE)
+            self._act_on(_READABLE)
 
     def _lower_ended(self):
         """The lower transport's EOF; return True if it is to stay open until we close it."""
         self._lower_eof = True
         self._no_answer = True
-        self._on_ready(_READABLE | _HANGUP)
+        self._act_on(_READABLE | _HANGUP)
         # TLS below closes itself in any case, and would log a warning.
         return self._lower is not None and self._lower.get_extra_info("sslcontext") is None
 
@@ -176,7 +180,7 @@ class TlsBytesTransport(TlsTransport):
             if self._state == _OPEN:
                 self._send()
             elif self._state == _SHUTTING_DOWN:
-                self._on_ready(0)
+                self._act_on(0)
 
     def _lower_lost(self, exc):
         self._lower = None
@@ -186,9 +190,9 @@ class TlsBytesTransport(TlsTransport):
 
     # --- Readiness --------------------------------------------------------------------------------
 
-    def _on_ready(self, events):
+    def _act_on(self, events):
         if not self._lower_closing:
-            TlsTransport._on_ready(self, events)
+            TlsTransport._act_on(self, events)
 
     def _update_interest(self):
         """Let the lower transport read while anything here waits for bytes."""
@@ -291,6 +295,9 @@ class TlsBytesTransport(TlsTransport):
             lower.abort()
         if not self._loop.is_closed():
             self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+
+    def __del__(self):
+        self._abandoned()
 
 
 def context_of(transport):

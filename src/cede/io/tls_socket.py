@@ -160,3 +160,6 @@ class TlsSocketTransport(TlsTransport):
             except OSError:
                 pass
         TlsTransport._lose(self, exc)
+
+    def __del__(self):
+        self._abandoned()

@@ -31,7 +31,7 @@ cdef class TlsTransport(StreamTransport):
                           object handshake_timeout, object shutdown_timeout, bint connected)
     cdef object _call(self, object callback, tuple args)
     cdef object _tell(self, str name, object arg)
-    cdef object _on_ready(self, int events)
+    cdef object _act_on(self, int events)
     cdef bint _ended(self) except -1
     cdef object _push(self)
     cdef bint _hung_up(self) except -1
@@ -60,5 +60,6 @@ cdef class TlsTransport(StreamTransport):
     cdef object _advance_shutdown(self)
     cdef object _shutdown_done(self)
     cdef object _tell_of_end(self)
+    cdef object _abandoned(self)
 
 cdef tuple _limits(object high, object low, object default)

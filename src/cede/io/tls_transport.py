@@ -163,7 +163,7 @@ class TlsTransport(StreamTransport):
 
     # --- Readiness ----------------------------------------------------------------------------------
 
-    def _on_ready(self, events):
+    def _act_on(self, events):
         if events & _HANGUP and self._ended():
             return
         if self._state == _OPEN:
@@ -364,7 +364,7 @@ class TlsTransport(StreamTransport):
     def _read_on(self):
         """Read what no poller tells of, if it is still wanted."""
         if self._state == _OPEN and self._wants_data():
-            self._on_ready(self._read_needs)
+            self._act_on(self._read_needs)
 
     def _eof_came(self):
         """The peer sends no more, so neither do we, after what is buffered."""
@@ -557,6 +557,13 @@ class TlsTransport(StreamTransport):
             self._release(exc)
             if waiter is not None and not waiter.done():
                 waiter.set_exception(ConnectionAbortedError("SSL handshake was aborted") if exc is None else exc)
+
+    def _abandoned(self):
+        if self._tls is not None:
+            self._warn_and_close()
+
+    def __del__(self):
+        self._abandoned()
 
     def _tell_of_end(self):
         """asyncio: the peer's answer to our close_notify is an EOF, told just before the connection is lost."""

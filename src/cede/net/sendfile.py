@@ -46,7 +46,7 @@ async def _native(loop: Any, transport: Any, file: Any, offset: int, count: int 
     fd = sock.fileno()
     empty = transport._make_empty_waiter()  # RuntimeError if a sendfile is under way
     stand_in = StandIn(loop, transport)
-    loop._disclaim(fd)  # so that the socket may be waited for as a plain one
+    loop._disclaim(fd, transport)  # so that the socket may be waited for as a plain one
     try:
         await empty
         return await sendfile_by_kernel(loop, sock, file, offset, count, stand_in.writable)

@@ -23,11 +23,14 @@ class Poller:
     """
 
     def add(self, fd, watcher, interest):
-        """Watch the descriptor `fd` for `interest`; `watcher` is told. OSError as the system says."""
+        """Watch the descriptor `fd` for `interest`; `watcher` is told. OSError as the system says.
+
+        A watcher that was never removed is displaced: its descriptor was closed, and the number is in use again.
+        """
         raise NotImplementedError
 
     def modify(self, fd, watcher, interest):
-        """Change what is asked about `fd`, and who is told."""
+        """Change what is asked about `fd`, and who is told. Asking for the same again is not in vain, see `add`."""
         raise NotImplementedError
 
     def remove(self, fd):

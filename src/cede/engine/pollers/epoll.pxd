@@ -12,6 +12,7 @@ cdef class EpollPoller(Poller):
     cdef list _watchers
     cdef object _buffer
 
+    @cython.locals(watchers=list, before=Watcher)
     cdef object _remember(self, Py_ssize_t fd, Watcher watcher, int interest)
 
     @cython.locals(count=int, index=int, watcher=Watcher, bits=int, events=int)

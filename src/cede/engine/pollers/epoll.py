@@ -50,6 +50,9 @@ class EpollPoller(Poller):
         watchers = self._watchers
         if fd >= len(watchers):
             watchers.extend([None] * (fd + 16 - len(watchers)))
+        before = watchers[fd]
+        if before is not None and before is not watcher:
+            before._displaced()
         watchers[fd] = watcher
         watcher._interest = interest
 

@@ -6,7 +6,7 @@ It serves where there is no epoll, and it takes the selector that a program give
 
 import selectors
 
-from ..handles import deliver
+from ..handles import deliver, displace
 from .base import HANGUP, READABLE, WRITABLE, Poller
 
 
@@ -28,16 +28,28 @@ class SelectorPoller(Poller):
         try:
             self.selector.register(fd, _to_selector(interest), watcher)
         except KeyError:
-            # The descriptor was closed behind our back, and its number is in use again.
-            self.remove(fd)
-            self.selector.register(fd, _to_selector(interest), watcher)
+            self._register_again(fd, watcher, interest)
 
     def modify(self, fd, watcher, interest):
+        key = self.selector.get_map().get(fd)
+        if key is None or (key.data is watcher and key.events == _to_selector(interest)):
+            self._register_again(fd, watcher, interest)
+            return
         try:
             self.selector.modify(fd, _to_selector(interest), watcher)
         except (KeyError, FileNotFoundError):
-            self.remove(fd)
-            self.selector.register(fd, _to_selector(interest), watcher)
+            self._register_again(fd, watcher, interest)
+        else:
+            if key.data is not watcher:
+                displace(key.data)
+
+    def _register_again(self, fd, watcher, interest):
+        """Begin anew: the descriptor may have been closed behind our back, and its number be in use again."""
+        key = self.selector.get_map().get(fd)
+        self.remove(fd)
+        self.selector.register(fd, _to_selector(interest), watcher)
+        if key is not None and key.data is not watcher:
+            displace(key.data)
 
     def remove(self, fd):
         try:

@@ -1,0 +1,152 @@
+"""Numbers of descriptors that were closed behind the loop's back, and are in use again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from cede.engine.handles import Watcher
+from cede.engine.pollers.base import READABLE, WRITABLE
+
+
+@contextlib.contextmanager
+def reused(sock):
+    """Close a socket; give a new pair, whose first one has its number."""
+    number = sock.fileno()
+    sock.close()
+    near, far = socket.socketpair()
+    assert near.fileno() == number
+    near.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+@pytest.fixture
+def sock():
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    with left, right:
+        yield left
+
+
+def run(loop, coroutine):
+    return loop.run_until_complete(asyncio.wait_for(coroutine, 5))
+
+
+class Got(asyncio.Protocol):
+    def __init__(self):
+        self.data = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data):
+        self.data.set_result(data)
+
+
+def test_who_waited_before_does_not_disturb_a_transport(either_loop, sock):
+    loop = either_loop
+
+    async def main():
+        waiting = loop.create_task(loop.sock_recv(sock, 1))
+        await asyncio.sleep(0.01)
+        with reused(sock) as (near, far):
+            transport, protocol = await loop.create_connection(Got, sock=near)
+            waiting.cancel()
+            await asyncio.sleep(0.01)
+            far.send(b"x")
+            assert await protocol.data == b"x"
+            transport.abort()
+            await asyncio.sleep(0)
+
+    run(loop, main())
+
+
+@pytest.mark.parametrize("stale", ["reader", "writer"])
+def test_one_of_two_callbacks_is_removed_too_late(either_loop, sock, stale):
+    loop = either_loop
+
+    async def main():
+        loop.add_reader(sock, print, "stale")
+        loop.add_writer(sock, print, "stale")
+        with reused(sock) as (near, far):
+            transport, protocol = await loop.create_connection(Got, sock=near)
+            assert not (loop._remove_reader if stale == "reader" else loop._remove_writer)(near.fileno())
+            far.send(b"x")
+            assert await protocol.data == b"x"
+            transport.abort()
+            await asyncio.sleep(0)
+
+    run(loop, main())
+
+
+@pytest.mark.parametrize("kind", ["reader", "writer"])
+def test_a_callback_takes_the_place_of_the_stale_one(either_loop, sock, kind):
+    loop = either_loop
+
+    async def main():
+        add = loop.add_reader if kind == "reader" else loop.add_writer
+        add(sock, print, "stale")
+        with reused(sock) as (near, far):
+            got = loop.create_future()
+            far.send(b"x")
+            add(near, lambda: got.done() or got.set_result("told"))
+            assert await got == "told"
+            assert (loop.remove_reader if kind == "reader" else loop.remove_writer)(near)
+
+    run(loop, main())
+
+
+def test_a_stale_transport_does_not_disturb_a_reader(either_loop, sock, recwarn):
+    loop = either_loop
+
+    async def main():
+        stale, _ = await loop.create_connection(Got, sock=sock)
+        number = sock.fileno()
+        with reused(sock) as (near, far):
+            got = loop.create_future()
+            loop._add_reader(number, lambda: got.done() or got.set_result(near.recv(1)))
+            stale.abort()
+            await asyncio.sleep(0.01)
+            far.send(b"x")
+            assert await got == b"x"
+            assert loop.remove_reader(number)
+
+    run(loop, main())
+
+
+def test_a_stale_transport_does_not_let_go_of_the_new_one(loop, sock):
+    async def main():
+        stale, _ = await loop.create_connection(Got, sock=sock)
+        stale.abort()
+        with reused(sock) as (near, far):
+            transport, protocol = await loop.create_connection(Got, sock=near)
+            await asyncio.sleep(0.01)
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                loop.add_reader(near, print)
+            far.send(b"x")
+            assert await protocol.data == b"x"
+            transport.abort()
+            await asyncio.sleep(0)
+
+    run(loop, main())
+
+
+class Silent(Watcher):
+    def on_ready(self, events):
+        pass
+
+
+def test_a_poller_says_who_was_displaced(either_loop, sock):
+    loop, fd = either_loop, sock.fileno()
+    first, second, third = Silent(), Silent(), Silent()
+    loop._watch(fd, first, READABLE)
+    loop._watch(fd, second, WRITABLE)
+    assert (first._interest, second._interest) == (0, WRITABLE)
+    third._interest = READABLE  # as if it had watched the number before
+    loop._watch(fd, third, READABLE | WRITABLE)
+    assert (second._interest, third._interest) == (0, READABLE | WRITABLE)
+    loop._watch(fd, first, 0)
+    loop._watch(fd, second, 0)
+    assert third._interest == READABLE | WRITABLE
+    loop._watch(fd, third, 0)
