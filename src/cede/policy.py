@@ -12,13 +12,11 @@ that asyncio deprecates warn.
 
 from __future__ import annotations
 
-import threading
 import warnings
 from asyncio import events as _stock
 from asyncio import unix_events as _stock_unix
 from typing import TYPE_CHECKING, Any
 
-from .engine.running import _get_running_loop
 from .event_loop import EventLoop
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ def _unwarned(module: Any, name: str) -> Any:
 _get_stock_policy = _unwarned(_stock, "get_event_loop_policy")
 _set_stock_policy = _unwarned(_stock, "set_event_loop_policy")
 _AbstractEventLoopPolicy = _unwarned(_stock, "AbstractEventLoopPolicy")
-_BaseDefaultEventLoopPolicy = _unwarned(_stock, "BaseDefaultEventLoopPolicy")
 _InterpretersPolicy: Any = _unwarned(_stock_unix, "DefaultEventLoopPolicy")
 
 
@@ -86,20 +83,6 @@ def new_event_loop() -> AbstractEventLoop:
     if _chosen is not None and _get_stock_policy() is _chosen:
         return _chosen.new_event_loop()  # type: ignore[no-any-return]
     return EventLoop()
-
-
-def get_event_loop() -> AbstractEventLoop:
-    """Return the running loop, else the one set with `set_event_loop`. RuntimeError if there is neither."""
-    loop = _get_running_loop()
-    if loop is not None:
-        return loop
-    policy = _get_stock_policy()
-    if type(policy).get_event_loop is not _BaseDefaultEventLoopPolicy.get_event_loop:
-        return policy.get_event_loop()  # type: ignore[no-any-return]  # a rule of somebody's own
-    loop = policy._local._loop
-    if loop is None:
-        raise RuntimeError(f"There is no current event loop in thread {threading.current_thread().name!r}.")
-    return loop  # type: ignore[no-any-return]
 
 
 def set_event_loop(loop: AbstractEventLoop | None) -> None:

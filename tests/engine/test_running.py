@@ -317,3 +317,36 @@ async def test_asyncios_own_registering_functions_accept_cedes_tasks(loop):
     assert task in asyncio.all_tasks()
     asyncio._unregister_task(task)
     await task
+
+
+@pytest.mark.parametrize("make", ["Future", "Task", "StreamReader", "StreamReaderProtocol"])
+def test_nothing_makes_a_loop_by_itself(run_python, make):
+    """As in Python 3.14: stock asyncio before it makes a loop here, and warns of it."""
+    source = f"""
+        import asyncio, cede
+        async def nothing():
+            pass
+        coro = nothing()
+        make = dict(
+            Future=cede.Future,
+            Task=lambda: cede.Task(coro),
+            StreamReader=cede.StreamReader,
+            StreamReaderProtocol=lambda: cede.StreamReaderProtocol(None),
+        )["{make}"]
+        try:
+            made = make()
+        except RuntimeError as exc:
+            assert str(exc) == "There is no current event loop in thread 'MainThread'.", exc
+        else:
+            raise SystemExit("made without a loop")
+        loop = cede.new_event_loop()
+        cede.set_event_loop(loop)
+        made = make()
+        assert made._loop is loop
+        cede.set_event_loop(None)
+        if "{make}" == "Task":
+            loop.run_until_complete(made)
+        coro.close()
+        loop.close()
+    """
+    run_python(source)

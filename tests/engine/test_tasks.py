@@ -695,7 +695,7 @@ async def test_names(loop):
     assert asyncio.create_task(give(1), name=None).get_name().startswith("Task-")
 
 
-async def test_a_name_whose_str_raises(loop):
+async def test_a_name_whose_str_raises(loop, loop_errors):
     class Nameless:
         def __str__(self):
             raise KeyError("name")
@@ -704,6 +704,8 @@ async def test_a_name_whose_str_raises(loop):
     with pytest.raises(KeyError):
         Task(coro, name=Nameless())
     coro.close()
+    gc.collect()
+    assert loop_errors.pop()["message"] == "Task was destroyed but it is pending!"
     task = Task(give(1), name="kept")
     with pytest.raises(KeyError):
         task.set_name(Nameless())
@@ -1007,3 +1009,38 @@ async def test_edges_of_the_call_graph(loop):
     await parent
     assert not future._asyncio_awaited_by
     assert not child._asyncio_awaited_by
+
+
+class Unprintable:
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("kind", ["stock", "ours"])
+@pytest.mark.parametrize("why", ["closed", "name"])
+@pytest.mark.filterwarnings("ignore:coroutine 'give' was never awaited")
+def test_a_task_that_could_not_be_made_is_reported_as_in_asyncio(why, kind):
+    loop = cede.new_event_loop() if kind == "ours" else asyncio.SelectorEventLoop()
+    said = []
+    loop.set_exception_handler(lambda loop, context: said.append(context["message"]))
+    if why == "closed":
+        loop.close()
+    with pytest.raises(RuntimeError if why == "closed" else ZeroDivisionError):
+        (Task if kind == "ours" else asyncio.Task)(give(1), loop=loop, name=Unprintable() if why == "name" else None)
+    gc.collect()
+    assert said == ["Task was destroyed but it is pending!"]
+    loop.close()
+
+
+def test_a_task_that_could_not_be_made_has_a_coroutine_that_never_ran():
+    loop = cede.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)
+    loop.close()
+
+    def make():
+        with pytest.raises(RuntimeError, match="closed"):
+            Task(give(1), loop=loop)
+        gc.collect()
+
+    with pytest.warns(RuntimeWarning, match="coroutine 'give' was never awaited"):
+        make()

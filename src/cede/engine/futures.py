@@ -20,7 +20,7 @@ import asyncio
 from asyncio import CancelledError, InvalidStateError
 from types import CoroutineType, GenericAlias
 
-from . import native, reports
+from . import native, reports, running
 from .handles import Runnable
 from .loop import Loop
 
@@ -41,7 +41,7 @@ class Future(Runnable):
     def __init__(self, *, loop=None):
         if getattr(self, "_loop", None) is not None:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
-        self._init(asyncio.get_event_loop() if loop is None else loop)
+        self._init(running.get_event_loop() if loop is None else loop)
 
     def _init(self, loop):
         native.drop_empty_dict(self)

@@ -1,12 +1,13 @@
 """Which loop and which task is running in this thread, and which tasks are alive.
 
-The standard library keeps all three, and libraries ask it (`asyncio.get_running_loop()`,
+The standard library keeps all of it, and libraries ask it (`asyncio.get_running_loop()`,
 `asyncio.current_task()`, `asyncio.all_tasks()`). So cede keeps no registry of its own: it writes
 into the stdlib's, each the cheapest way that a version offers.
 
 - *The running loop*: `asyncio._set_running_loop`, the same everywhere.
 - *The current task*: a dictionary up to 3.13 (`current_tasks`), a field of the thread from 3.14 on
   (`swap_current_task`).
+- *The thread's current loop* while none runs: a field of the event loop policy (`get_event_loop`).
 - *The live tasks*: `live`, a plain set that holds them strongly until they are done, so that no
   background task is collected half-way. From 3.12 on it is the stdlib's own set of eager tasks; 3.14
   keeps that set inside `_asyncio`, where it is found once by putting a mark into it. 3.11 has only
@@ -16,9 +17,14 @@ into the stdlib's, each the cheapest way that a version offers.
 import asyncio
 import gc
 import sys
+import threading
 import weakref
 
 from asyncio import _get_running_loop, _set_running_loop, all_tasks, current_task, get_running_loop  # noqa: F401  # isort: skip
+
+# Since 3.14 they have an underscore, and the public names warn.
+_get_policy = getattr(asyncio.events, "_get_event_loop_policy", None) or asyncio.events.get_event_loop_policy
+_BasePolicy = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None) or asyncio.events.BaseDefaultEventLoopPolicy
 
 # {loop: task} up to 3.13; None from 3.14 on.
 current_tasks = None
@@ -78,6 +84,23 @@ else:
     current_tasks = asyncio.tasks._current_tasks
     live = set()
     _count_in(live)
+
+
+def get_event_loop():
+    """Return the running loop, else the one set with `set_event_loop`. RuntimeError if there is neither.
+
+    As in Python 3.14 on every version: it never makes a loop, unless a policy of somebody's own does.
+    """
+    loop = _get_running_loop()
+    if loop is not None:
+        return loop
+    policy = _get_policy()
+    if type(policy).get_event_loop is not _BasePolicy.get_event_loop:
+        return policy.get_event_loop()  # a rule of somebody's own
+    loop = policy._local._loop
+    if loop is None:
+        raise RuntimeError(f"There is no current event loop in thread {threading.current_thread().name!r}.")
+    return loop
 
 
 def leave_task(loop):

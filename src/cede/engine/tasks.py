@@ -52,7 +52,7 @@ class Task(Future):
     def __init__(self, coro, *, loop=None, name=None, context=None, eager_start=False):
         if getattr(self, "_loop", None) is not None:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
-        self._init(asyncio.get_event_loop() if loop is None else loop)
+        self._init(running.get_event_loop() if loop is None else loop)
         self._init_task(coro, name, context, eager_start)
 
     def _init_task(self, coro, name, context, eager_start):
@@ -73,6 +73,8 @@ class Task(Future):
             self._context = context
         else:
             raise TypeError(f"a contextvars.Context was expected, got {type(context).__name__}")
+        # Order: asyncio reports a task, too, that the loop then refuses.
+        self._log_destroy_pending = True
         if name is None:
             _count_task()
             self._number = _tasks_made
@@ -83,7 +85,6 @@ class Task(Future):
         else:
             self._schedule()
             _live.add(self)
-        self._log_destroy_pending = True
 
     # asyncio: isinstance(task, asyncio.Task) is asked by libraries.
     @property

@@ -23,6 +23,7 @@ from collections import deque
 from ..engine import native, reports
 from ..engine.futures import Future, new_future
 from ..engine.loop import Loop
+from ..engine.running import get_event_loop
 
 DEFAULT_LIMIT = 64 * 1024  # bytes; asyncio's
 
@@ -44,7 +45,7 @@ class StreamBuffer:
     def __init__(self, limit=DEFAULT_LIMIT, loop=None):
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
-        self._loop = asyncio.get_event_loop() if loop is None else loop
+        self._loop = get_event_loop() if loop is None else loop
         self._is_own_loop = isinstance(self._loop, Loop)
         self._limit = limit if limit < _MOST else _MOST
         self._chunk = b""

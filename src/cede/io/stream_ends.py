@@ -12,10 +12,10 @@ Law: a reader, transport or protocol may be anybody's. The short roads are for c
 every other object is asked by asyncio's methods.
 """
 
-import asyncio
 import logging
 import warnings
 
+from ..engine.running import get_event_loop
 from .stream_buffer import StreamBuffer
 from .stream_transport import StreamTransport
 
@@ -38,7 +38,7 @@ class FlowControl:
         self._init(loop)
 
     def _init(self, loop):
-        self._loop = asyncio.get_event_loop() if loop is None else loop
+        self._loop = get_event_loop() if loop is None else loop
         self._paused = False  # True iff the transport asked for a pause and has not ended it
         self._connection_lost = False
         self._drain_waiters = None  # futures of those who wait in drain, in order: a dict's keys; None if nobody did
