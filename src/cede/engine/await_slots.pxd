@@ -10,7 +10,7 @@ cdef extern from *:
 
     /* Replaces the slots that `await` uses; type attributes stay as they are. */
     static void cede_install_await(PyTypeObject *type, unaryfunc await, cede_send_t send, iternextfunc next) {
-        type->tp_as_async->am_await = await;
+        type->tp_as_async->am_await = type->tp_iter = await;
         type->tp_as_async->am_send = (sendfunc)send;
         type->tp_iternext = next;
         PyType_Modified(type);

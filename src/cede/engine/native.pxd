@@ -16,6 +16,18 @@ cdef extern from *:
     #include <sys/syscall.h>
     #include <unistd.h>
 
+    /* Cython adds a frame to the traceback for each function that an exception leaves. Ours would stand between the
+       user's, and above them, where asyncio's own C leaves none; so only where an exception began it is said. */
+    static CYTHON_INLINE int cede_trace(PyFrameObject *frame) {
+        PyObject *type, *value, *tb;
+        PyErr_Fetch(&type, &value, &tb);
+        PyErr_Restore(type, value, tb);
+        return tb == NULL ? PyTraceBack_Here(frame) : 0;
+    }
+    #if !CYTHON_TRACE
+    #define PyTraceBack_Here cede_trace
+    #endif
+
     /* The answer of a step; see native.py. A new reference, or NULL with an error set (no memory). */
     static CYTHON_INLINE PyObject *cede_answer(PySendResult outcome, PyObject *value) {
         PyObject *pair, *kind;
@@ -70,6 +82,11 @@ cdef extern from *:
             outcome = PYGEN_ERROR;
         }
         return cede_answer(outcome, value);
+    }
+
+    static PyObject *cede_result_of(PyObject *future, PyObject *name) {
+        PyObject *value = PyObject_CallMethodNoArgs(future, name);
+        return cede_answer(value ? PYGEN_RETURN : PYGEN_ERROR, value);
     }
 
     static CYTHON_INLINE PyObject *cede_call(PyObject *context, PyObject *callback, PyObject *args) {
@@ -351,6 +368,7 @@ cdef extern from *:
     object cede_send(object coro)
     object cede_resume(object context, object coro)
     object cede_throw(object context, object coro, object name, object exc)
+    object cede_result_of(object future, object name)
     object cede_call(object context, object callback, object args)
     object cede_call_one(object context, object callback, object arg)
     object cede_call_method(object context, object target, object name, object arg)
@@ -388,6 +406,9 @@ cdef inline object resume(object context, object coro):
 
 cdef inline object throw(object context, object coro, object exc):
     return cede_throw(context, coro, "throw", exc)
+
+cdef inline object result_of(object future):
+    return cede_result_of(future, "result")
 
 cdef inline object call(object context, object callback, object args):
     return cede_call(context, callback, args)

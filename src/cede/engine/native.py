@@ -58,6 +58,14 @@ def _without_our_frame(exc):
     return exc
 
 
+def result_of(future):
+    """The outcome of a future of whatever kind: one of the pairs."""
+    try:
+        return (StopIteration, future.result())
+    except BaseException as exc:
+        return (BaseException, _without_our_frame(exc))
+
+
 def call(context, callback, args):
     """Call `callback(*args)` inside `context`."""
     return context.run(callback, *args)

@@ -148,11 +148,8 @@ class Task(Future):
 
     def _outcome_of_foreign(self, waited):
         future_discard_from_awaited_by(waited, self)
-        try:
-            waited.result()
-        except BaseException as exc:
-            return exc
-        return None
+        kind, outcome = native.result_of(waited)
+        return outcome if kind is BaseException else None
 
     def _act_on(self, answer):
         """Go on from a step's answer; `native` says what it can be."""
