@@ -1044,3 +1044,59 @@ def test_a_task_that_could_not_be_made_has_a_coroutine_that_never_ran():
 
     with pytest.warns(RuntimeWarning, match="coroutine 'give' was never awaited"):
         make()
+
+
+async def fail_with(thing):
+    raise ValueError
+
+
+async def wait_with(thing, awaitable):
+    await awaitable
+
+
+async def catch_with(thing):
+    try:
+        await Task(fail_with(thing))
+    except ValueError:
+        pass
+
+
+@pytest.mark.parametrize("how", ["awaited", "asked", "caught", "cancelled", "future cancelled", "thrown"])
+async def test_an_error_leaves_no_cycle(loop, how):
+    """With the collector off, what the coroutine held is gone as soon as nobody holds the task."""
+    thing = contextvars.Context()  # anything that can be weakly referenced
+    gone = weakref.ref(thing)
+    awaited = loop.create_future()
+    if how == "caught":
+        task = Task(catch_with(thing))
+    elif how in ("awaited", "asked"):
+        task = Task(fail_with(thing))
+    else:
+        task = Task(wait_with(thing, awaited))
+    del thing
+    gc.collect()
+    gc.disable()
+    try:
+        if how != "awaited":
+            await suspend()
+        if how == "asked":
+            assert type(task.exception()) is ValueError
+        elif how == "cancelled":
+            task.cancel()
+        elif how == "future cancelled":
+            awaited.cancel()
+        elif how == "thrown":
+            awaited.set_exception(ValueError())
+        del awaited
+        if how != "asked":
+            await asyncio.wait([task])
+            try:
+                task.result()
+            except (ValueError, CancelledError):
+                pass
+        del task
+        await suspend()
+        await suspend()
+        assert (gone() is None) == (how != "thrown")  # there its frame holds the future, which holds the error
+    finally:
+        gc.enable()

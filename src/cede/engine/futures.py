@@ -100,12 +100,18 @@ class Future(Runnable):
 
         CancelledError if it was cancelled, InvalidStateError if it is not done.
         """
-        return self._outcome()
+        try:
+            return self._outcome()
+        finally:
+            self = None  # as in `__await__`
 
     def _outcome(self):
         if self._phase == _FINISHED and self._exception is None:
             return self._result
-        raise self._take_error()
+        try:
+            raise self._take_error()
+        finally:
+            self = None  # as in `__await__`
 
     def _take_error(self):
         """What asking for the result raises, unless there is one. A set exception counts as retrieved."""
@@ -300,12 +306,15 @@ class Future(Runnable):
 
     def __await__(self):
         # Compiled, `await` does not come here but goes through `await_slots`, which says the same.
-        if self._phase == _PENDING:
-            self._asyncio_future_blocking = True
-            yield self
+        try:
             if self._phase == _PENDING:
-                raise RuntimeError("await wasn't used with future")
-        return self._outcome()
+                self._asyncio_future_blocking = True
+                yield self
+                if self._phase == _PENDING:
+                    raise RuntimeError("await wasn't used with future")
+            return self._outcome()
+        finally:
+            self = None  # interpreted, this frame is in the traceback: no cycle of it, the error and the future
 
     def __iter__(self):
         return self.__await__()

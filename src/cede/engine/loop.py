@@ -170,10 +170,11 @@ class Loop:
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
         batch = self._ready
+        count = len(batch)
+        index = 0
+        # Order: nothing is called from here to the loop below, so no interrupt comes in between.
         self._ready = [] if self._spare is None else self._spare
         self._spare = None
-        index = 0
-        count = len(batch)
         try:
             while index < count:
                 entry = native.take(batch, index)
@@ -191,6 +192,7 @@ class Loop:
                 self._ready[:0] = batch[index:]
             native.clear(batch)
             self._spare = batch
+            entry = None  # interpreted, the frames of a traceback lead back to this one
 
     def _run_ready_watched(self):
         """`_run_ready` for debug mode: logs what takes long."""

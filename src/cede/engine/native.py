@@ -50,6 +50,8 @@ def throw(context, coro, exc):
         return (StopIteration, stop.value)
     except BaseException as raised:
         return (BaseException, _without_our_frame(raised))
+    finally:
+        exc = None  # the frames of its traceback lead back to this one
 
 
 def _without_our_frame(exc):

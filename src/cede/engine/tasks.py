@@ -116,6 +116,8 @@ class Task(Future):
         if self._engine is None:
             running.leave_task(self._loop)
         self._act_on(answer)
+        # Interpreted, the frames of a traceback lead back to this one: no cycle of it, the error and the task.
+        self = error = answer = None
 
     def _step_error(self):
         """The exception to throw into the coroutine, or None."""
