@@ -10,13 +10,12 @@ cdef class Future(Runnable):
     cdef public object _loop
     cdef Loop _engine
     cdef unsigned char _phase
+    cdef unsigned char _log_unretrieved
     cdef public bint _asyncio_future_blocking
-    cdef bint _log_unretrieved
     cdef readonly object _result
     cdef readonly object _exception
     cdef object _exception_tb
     cdef public object _cancel_message
-    cdef readonly object _cancelled_exc
     cdef Runnable _waiter
     cdef list _others
     cdef object _awaited_by

@@ -3,7 +3,8 @@
     state      set by                            then
     PENDING    creation                          it may be awaited, cancelled, resolved
     FINISHED   set_result, set_exception         `_result` or `_exception` holds the outcome
-    CANCELLED  cancel                            awaiting it raises CancelledError
+    CANCELLED  cancel                            awaiting it raises CancelledError; `_exception` is the one that ended a
+                                                 task, until it is raised once, else None
 
 PENDING is left once and for good. Leaving it makes everyone who waits ready to run, in the order in
 which they asked.
@@ -58,7 +59,6 @@ class Future(Runnable):
         self._exception = None
         self._exception_tb = None  # the traceback `_exception` had when it was set
         self._cancel_message = None
-        self._cancelled_exc = None  # the CancelledError that ended a task, to be raised once
         self._waiter = None  # the Task that awaits, if it asked first
         self._others = None  # those who asked after it: a list of tasks and of (callback, context), or None
         self._awaited_by = None  # who waits, for call graphs: None, one awaiter, or a set of them
@@ -139,9 +139,9 @@ class Future(Runnable):
 
     def _cancelled_error(self):
         """The CancelledError to raise. The one that ended a task is raised once, then let go."""
-        exc = self._cancelled_exc
+        exc = self._exception
         if exc is not None:
-            self._cancelled_exc = None
+            self._exception = None
             return exc
         if self._cancel_message is None:
             return CancelledError()
@@ -341,7 +341,7 @@ class Future(Runnable):
 
     @property
     def _log_traceback(self):
-        return self._log_unretrieved
+        return bool(self._log_unretrieved)
 
     @_log_traceback.setter
     def _log_traceback(self, value):

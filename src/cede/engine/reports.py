@@ -278,7 +278,7 @@ def task_stack(task, limit):
             frame = frame.f_back
         frames.reverse()
         return frames
-    exc = task._exception if task.done() else None
+    exc = task._exception if task.done() and not task.cancelled() else None
     tb = None if exc is None else exc.__traceback__
     while tb is not None and (limit is None or len(frames) < limit):
         frames.append(tb.tb_frame)
@@ -294,7 +294,7 @@ def print_task_stack(task, limit, file):
         linecache.checkcache(code.co_filename)
         line = linecache.getline(code.co_filename, frame.f_lineno, frame.f_globals)
         lines.append((code.co_filename, frame.f_lineno, code.co_name, line))
-    exc = task._exception if task.done() else None
+    exc = task._exception if task.done() and not task.cancelled() else None
     if not lines:
         print(f"No stack for {task!r}", file=file)
     elif exc is not None:

@@ -267,7 +267,7 @@ class Task(Future):
         self._stage = _DONE
         _live.discard(self)
         if isinstance(exc, CancelledError):
-            self._cancelled_exc = exc  # raised again by whoever asks for the result
+            self._exception = exc  # raised again by whoever asks for the result
             Future._cancel(self, None)
             return
         Future._fail(self, exc)

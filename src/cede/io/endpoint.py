@@ -30,6 +30,7 @@ class Endpoint(Watcher):
     """A descriptor, its protocol, flow control and the end."""
 
     def _init(self, loop, file, protocol, extra, context):
+        native.drop_empty_dict(self)
         self._interest = 0
         self._loop = loop
         self._file = file  # the socket or pipe; ours to close

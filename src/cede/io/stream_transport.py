@@ -70,6 +70,7 @@ class StreamTransport(Watcher):
         self._begin(waiter)
 
     def _init(self, loop, sock, protocol, extra, server, context):
+        native.drop_empty_dict(self)
         self._interest = 0
         self._events = 0  # what the poller told, while it stands in the ready list to act on it
         self._loop = loop
