@@ -260,11 +260,27 @@ def loop_errors() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def loop(request: pytest.FixtureRequest, loop_errors: list[dict[str, Any]]) -> Iterator[Any]:
-    """A fresh `cede.new_event_loop()`, closed afterwards; see `close_loop` for what it must not hold by then."""
+def new_loop(request: pytest.FixtureRequest) -> Callable[[], Any]:
+    """Return what makes a loop: `cede.new_event_loop`.
+
+    With CEDE_TEST_LOOP=asyncio it is the standard library's, which shows whether a test asks for asyncio's behaviour or
+    for a guess; `@pytest.mark.cede_only` says, with the reason, that a test asks for more.
+    """
     import cede
 
-    loop = cede.new_event_loop()
+    if os.environ.get("CEDE_TEST_LOOP") != "asyncio":
+        return cede.new_event_loop
+    if request.node.get_closest_marker("cede_only") is not None:
+        pytest.skip("not asyncio's behaviour")
+    return asyncio.new_event_loop
+
+
+@pytest.fixture
+def loop(
+    request: pytest.FixtureRequest, loop_errors: list[dict[str, Any]], new_loop: Callable[[], Any]
+) -> Iterator[Any]:
+    """A fresh loop, closed afterwards; see `close_loop` for what it must not hold by then."""
+    loop = new_loop()
     loop.set_exception_handler(lambda loop, context: loop_errors.append(context))
     yield loop
     left = close_loop(loop)

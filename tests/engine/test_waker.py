@@ -68,6 +68,25 @@ def test_the_bell_may_be_full(waker):
     assert written(waker)
 
 
+def test_a_signal_for_which_there_was_no_room(waker, signals):
+    waker.signal_came(10)
+    waker.drain()
+    assert signals == []  # its number was written, or will be
+    try:
+        while True:
+            waker._writer.send(b"\0" * 4096)
+    except BlockingIOError:
+        pass
+    waker.signal_came(10)
+    waker.signal_came(10)
+    waker.drain()
+    assert signals == [b"\x0a"]
+    while written(waker):
+        pass
+    waker.close()
+    waker.signal_came(10)
+
+
 def test_a_closed_bell_is_silent(waker):
     waker.close()
     waker.notify()

@@ -125,6 +125,12 @@ class World:
                 await asyncio.sleep(0)
 
 
+@pytest.fixture(name="tcp_pair")
+def tcp_pair_fixture() -> Callable[[], tuple[socket.socket, socket.socket]]:
+    """Return a function that gives two connected, non-blocking TCP sockets."""
+    return tcp_pair
+
+
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
     """Two connected, non-blocking TCP sockets."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

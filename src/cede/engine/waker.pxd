@@ -5,6 +5,7 @@ cdef class Waker(Watcher):
     cdef readonly object _writer
     cdef object _on_signals
     cdef bint _notified
+    cdef object _unwritten
 
     cdef object _notify(self)
     cdef object _on_ready(self, int events)

@@ -2,7 +2,8 @@
 
 A socket pair: whoever wants the loop's attention writes a byte into one end, and the poller
 watches the other. A zero byte means "look at the callbacks from other threads"; any other byte is
-the number of a signal, written by the interpreter itself (`signal.set_wakeup_fd`).
+the number of a signal, written by the interpreter itself (`signal.set_wakeup_fd`); in a storm of them there may
+be no room, and then `signal_came` keeps the number.
 
 Law: `notify` may be called from any thread and from a signal handler; the rest belongs to the
 loop's thread. Many notifications before one drain cost one write.
@@ -23,6 +24,7 @@ class Waker(Watcher):
         self._writer.setblocking(False)
         self._on_signals = on_signals  # called with the bytes that are not zero, if there are any
         self._notified = False  # True iff a zero byte is on its way
+        self._unwritten = set()  # numbers of signals for which there was no room
 
     def fileno(self):
         """The descriptor for `signal.set_wakeup_fd`."""
@@ -46,6 +48,15 @@ class Waker(Watcher):
             # Full: then it is awake already. Closed: then nobody is left to be woken.
             pass
 
+    def signal_came(self, number):
+        """Called by a signal's handler, after the interpreter wrote the number, or found no room for it."""
+        try:
+            self._writer.send(b"\0")
+        except BlockingIOError:
+            self._unwritten.add(number)
+        except OSError:
+            pass  # closed
+
     def drain(self):
         """Take in what was written, and hand the signals on."""
         # Order: first read, then forget the notification, then (the loop does it) look at what came from
@@ -58,6 +69,11 @@ class Waker(Watcher):
         finally:
             self._notified = False
         numbers = data.replace(b"\0", b"")
+        if self._unwritten:
+            unwritten = self._unwritten
+            self._unwritten = set()
+            # asyncio: signals that come faster than they are handled fall together.
+            numbers += bytes([number for number in unwritten if number not in numbers])
         if numbers:
             self._on_signals(numbers)
 

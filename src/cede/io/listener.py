@@ -5,7 +5,8 @@ kernel has no more, but at most `_MOST_PER_TURN` connections, so that a storm of
 those that are open; level-triggered readiness brings the rest in the next turn.
 
 When the process runs out of descriptors or memory, accepting fails and the socket stays readable:
-the listener then stops listening for a second, and says so once each time.
+the listener then stops listening for a second, and says so once each time. It does the same at errors it
+does not know, and gives up a socket that listens no more.
 """
 
 import errno
@@ -19,8 +20,23 @@ _MOST_PER_TURN = 64
 _RETRY_DELAY = 1.0  # seconds; asyncio's
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-# Errors of the one connection that was to be accepted: it is gone, others wait (accept(2)).
-_PASSING = (errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN)
+# Errors of the one connection that was to be accepted, a firewall's among them: it is gone, others wait (accept(2)).
+_PASSING = {
+    errno.ECONNABORTED,
+    errno.ECONNRESET,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EINTR,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOPROTOOPT,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ETIMEDOUT,
+    getattr(errno, "ENONET", errno.ENETDOWN),
+}
+# The socket was closed, or shut down, behind our back: it will never accept again.
+_FINAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
 
 class Listener(Watcher):
@@ -69,22 +85,16 @@ class Listener(Watcher):
             )
 
     def _accept_failed(self, exc):
-        if exc.errno in _EXHAUSTED:
+        failed = "out of system resource" if exc.errno in _EXHAUSTED else "failed"
+        self._loop.call_exception_handler(
+            {"message": f"socket.accept() {failed}", "exception": exc, "socket": _described(self._sock)}
+        )
+        if self._closed:
+            return  # by the exception handler
+        self._loop._watch(self._fd, self, 0)
+        if exc.errno not in _FINAL:
             # The connections wait in the kernel meanwhile.
-            self._loop.call_exception_handler(
-                {
-                    "message": "socket.accept() out of system resource",
-                    "exception": exc,
-                    "socket": _described(self._sock),
-                }
-            )
-            self._loop._watch(self._fd, self, 0)
             self._retry = self._loop.call_later(_RETRY_DELAY, self._resume)
-        else:
-            self._loop._watch(self._fd, self, 0)
-            self._loop.call_exception_handler(
-                {"message": "socket.accept() failed", "exception": exc, "socket": _described(self._sock)}
-            )
 
     def _resume(self):
         self._retry = None

@@ -382,11 +382,14 @@ class StreamTransport(Watcher):
             self._fatal_error(exc, "Fatal write error on socket transport")
             return
         if self._out.size:
+            # Order: an interrupt may come out of the protocol, and what waits is to be sent nevertheless.
+            self._update_interest()
             self._maybe_pause_protocol()
-        elif self._state != _LOST:
-            self._buffer_is_empty()
-        if self._protocol_paused and self._out.size <= self._out.low:
+        # Order: a protocol that is resumed may write more, and only then is it seen whether all is sent.
+        if self._protocol_paused and self._out.size <= self._out.low and self._state != _LOST:
             self._resume_protocol()
+        if not self._out.size and self._state != _LOST:
+            self._buffer_is_empty()
         if self._state != _LOST:
             self._update_interest()
 

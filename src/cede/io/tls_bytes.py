@@ -260,7 +260,7 @@ class TlsBytesTransport(TlsTransport):
 
     def get_write_buffer_size(self):
         """Return how many bytes the lower transport was not given yet."""
-        return self._out.size + self._outgoing.pending
+        return 0 if self._state == _LOST else self._out.size + self._outgoing.pending
 
     def _sent_soon(self):
         # Not at the turn's end as on a socket: the lower transport has a turn's end of its own.
@@ -287,6 +287,7 @@ class TlsBytesTransport(TlsTransport):
                 self._lower.close()
 
     def _lose(self, exc):
+        self._push()  # an alert tells the peer why
         lower = self._lower
         self._lower = None
         self._state = _LOST

@@ -58,6 +58,7 @@ cdef class TlsTransport(StreamTransport):
     cdef object _next_piece(self)
     cdef object _begin_shutdown(self)
     cdef object _advance_shutdown(self)
+    cdef object _read_in_vain(self)
     cdef object _shutdown_done(self)
     cdef object _tell_of_end(self)
     cdef object _abandoned(self)

@@ -3,7 +3,7 @@
     state          entered by                                what then holds
     HANDSHAKING    creation                                  nothing is read or written; the handshake's timer runs
     OPEN           the handshake's end                       `connection_made` was called; data goes both ways
-    SHUTTING_DOWN  close; the peer's close_notify or EOF     no more reading, writes are dropped; what is buffered
+    SHUTTING_DOWN  close; the peer's close_notify or EOF     what comes is dropped, and so are writes; what is buffered
                                                              goes, then close_notify; the shutdown's timer runs
     LOST           both sides said close_notify; the peer    nothing moves; `connection_lost` is called in the next
                    is gone; abort; an error; a timeout       turn, once, if `connection_made` was; the waiter is told
@@ -444,7 +444,7 @@ class TlsTransport(StreamTransport):
         self._maybe_resume_protocol()
 
     def _maybe_resume_protocol(self):
-        if self._protocol_paused and self._out.size <= self._out.low:
+        if self._protocol_paused and self._out.size <= self._out.low and self._state != _LOST:
             self._resume_protocol()
 
     def _next_piece(self):
@@ -514,6 +514,8 @@ class TlsTransport(StreamTransport):
             if self._out.size:
                 self._encrypt()
                 self._needs = self._write_needs
+                if self._out.size and not self._at_eof and not self._no_answer:
+                    self._read_in_vain()
             if not self._out.size:
                 if not self._no_answer:
                     self._ssl_object.unwrap()
@@ -535,6 +537,16 @@ class TlsTransport(StreamTransport):
             self._shutdown_done()
         elif self._state == _SHUTTING_DOWN:
             self._update_interest()
+
+    def _read_in_vain(self):
+        """Drop what the peer sends while it still has to take something: it may not do so before it was heard."""
+        self._decrypt(self._buffer)
+        if self._read_error is not None:
+            exc = self._read_error
+            self._read_error = None
+            raise exc
+        if not self._at_eof:
+            self._needs |= self._read_needs
 
     def _shutdown_timed_out(self):
         if self._state == _SHUTTING_DOWN:

@@ -12,6 +12,7 @@ import errno
 import inspect
 import logging
 import signal
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -19,8 +20,16 @@ from typing import Any
 logger = logging.getLogger("asyncio")
 
 
-def _do_nothing(signum: int, frame: FrameType | None) -> None:
-    """The interpreter's own handler: with it in place the number is written, and that is all we want."""
+def _handler(loop: Any) -> Callable[[int, FrameType | None], None]:
+    """The interpreter's own handler: with it in place the number is written to the waker, if that has room."""
+    reference = weakref.ref(loop)
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        loop = reference()
+        if loop is not None:
+            loop._waker.signal_came(signum)
+
+    return note
 
 
 def _check_signal(sig: Any) -> None:
@@ -42,13 +51,13 @@ def add_signal_handler(loop: Any, sig: int, callback: Callable[..., Any], *args:
     loop._check_closed()
     try:
         # Order: first the descriptor, since this refuses every thread but the main one.
-        signal.set_wakeup_fd(loop._waker.fileno())
+        signal.set_wakeup_fd(loop._waker.fileno(), warn_on_full_buffer=False)
     except (ValueError, OSError) as exc:
         raise RuntimeError(str(exc)) from None
     loop._wants_signals = True
     loop._signal_handlers[sig] = (callback, args, contextvars.copy_context())
     try:
-        signal.signal(sig, _do_nothing)
+        signal.signal(sig, _handler(loop))
         signal.siginterrupt(sig, False)  # system calls go on instead of failing with EINTR
     except OSError as exc:
         del loop._signal_handlers[sig]
