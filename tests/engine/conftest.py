@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import selectors
 import threading
 
@@ -47,6 +48,15 @@ def either_loop(request):
     selector = None if request.param == "epoll" else selectors.PollSelector()
     with contextlib.closing(cede.EventLoop(selector)) as loop:
         yield loop
+
+
+@pytest.fixture
+def no_collector():
+    """Switch the collector of cycles off: what a test lets go must be gone by itself."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import sys
 import traceback
+import types
 import weakref
 
 import pytest
@@ -745,6 +747,7 @@ def test_without_init_nothing_works_and_nothing_breaks():
         lambda: future.set_result(1),
         lambda: future.set_exception(KeyError()),
         lambda: future.add_done_callback(print),
+        lambda: future.remove_done_callback(print),
     ]
     for call in calls:
         with pytest.raises((RuntimeError, AttributeError, InvalidStateError)):
@@ -801,3 +804,37 @@ async def test_awaiting_makes_and_takes_back_edges(loop):
     future.set_result(None)
     await asyncio.wait(tasks)
     assert not future._asyncio_awaited_by
+
+
+# -- iterating ---------------------------------------------------------------------------------------------------------
+
+
+def test_iterating_as_generators_of_old_do(loop):
+    @types.coroutine
+    def wait(future):
+        return (yield from future)
+
+    future = loop.create_future()
+    loop.call_soon(future.set_result, 7)
+    assert loop.run_until_complete(wait(future)) == 7
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="generators warn since 3.12")
+def test_throwing_three_things_into_an_iterator_warns(loop):
+    waiting = iter(loop.create_future())
+    with pytest.warns(DeprecationWarning, match="signature of throw"), pytest.raises(KeyError):
+        waiting.throw(KeyError, KeyError("k"), None)
+
+
+# -- cycles ------------------------------------------------------------------------------------------------------------
+
+
+async def test_awaiting_a_failed_future_makes_no_cycle(loop, no_collector):
+    future = loop.create_future()
+    loop.call_soon(future.set_exception, KeyError())
+    with contextlib.suppress(KeyError):
+        await future
+    lost = weakref.ref(future)
+    del future
+    await asyncio.sleep(0)
+    assert lost() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
+import contextlib
 import contextvars
 import gc
 import io
@@ -849,6 +850,73 @@ def test_a_task_destroyed_while_pending_is_reported(run_python):
     assert out.count("Task was destroyed but it is pending!") == 1
     assert out.startswith("['message', 'task'] ")
     assert "name='lost'" in out
+
+
+async def test_a_lost_exception_is_reported_at_once(loop, loop_errors, no_collector):
+    Task(fail(KeyError("lost")))
+    await asyncio.sleep(0)
+    (context,) = loop_errors
+    loop_errors.clear()
+    assert context["message"] == "Task exception was never retrieved"
+
+
+@pytest.mark.parametrize("error", [KeyError(), CancelledError()], ids=["failed", "cancelled"])
+async def test_awaiting_a_task_that_failed_makes_no_cycle(loop, error, no_collector):
+    task = Task(fail(error))
+    with contextlib.suppress(KeyError, CancelledError):
+        await task
+    lost = weakref.ref(task)
+    del task
+    await asyncio.sleep(0)
+    assert lost() is None
+
+
+def test_a_task_that_could_not_be_scheduled_is_reported(loop, loop_errors):
+    def refuse(*args, **kwargs):
+        raise ZeroDivisionError
+
+    class Refusing(cede.EventLoop):
+        call_soon = refuse
+
+    with contextlib.closing(Refusing()) as other:
+        other.set_exception_handler(lambda loop, context: loop_errors.append(context))
+        coro = give(1)
+        with pytest.raises(ZeroDivisionError):
+            Task(coro, loop=other)
+        coro.close()
+        gc.collect()
+        assert asyncio.all_tasks(other) == set()
+    (context,) = loop_errors
+    assert context["message"] == "Task was destroyed but it is pending!"
+    loop_errors.clear()
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+async def test_a_task_that_is_given_its_outcome_takes_no_step_any_more(loop, loop_errors, waiting):
+    async def run():
+        await hold
+        steps.append(1)
+
+    steps, hold = [], loop.create_future()
+    one, two = tasks = Task(run()), Task(run())
+    if waiting:
+        await asyncio.sleep(0)
+    Future.set_result(one, "given")
+    Future.set_exception(two, KeyError("given"))
+    assert not {one, two} & asyncio.all_tasks()
+    assert await one == "given"
+    with pytest.raises(KeyError, match="given"):
+        await two
+    hold.set_result(None)
+    await asyncio.sleep(0)
+    assert steps == []
+    assert len(loop_errors) == 2
+    for context, task in zip(loop_errors, tasks):
+        assert isinstance(context["exception"], cede.InvalidStateError)
+        assert str(context["exception"]).startswith("__step(): already done: <Task finished")
+        assert context["task"] is task
+        task.get_coro().close()
+    loop_errors.clear()
 
 
 def test_a_lost_exception_is_reported_as_a_tasks(loop, turns, loop_errors):

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -399,7 +400,7 @@ async def test_a_server_of_ones_own(loop):
 @pytest.mark.parametrize("kind", ["str", "bytes", "path"])
 async def test_create_unix_server(loop, unix_path, kind):
     path = {"str": unix_path, "bytes": os.fsencode(unix_path), "path": Path(unix_path)}[kind]
-    async with await loop.create_unix_server(Echo, path) as server:
+    async with await loop.create_unix_server(Echo, path, cleanup_socket=True) as server:
         assert stat.S_ISSOCK(os.stat(unix_path).st_mode)
         assert server.sockets[0].getsockname() == unix_path
         async with connection(unix_path) as client:
@@ -418,7 +419,7 @@ async def test_an_abstract_unix_server(loop, unix_path, prefix):
 async def test_a_unix_socket_of_ones_own(loop, unix_path):
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(unix_path)
-    async with await loop.create_unix_server(Echo, sock=sock):
+    async with await loop.create_unix_server(Echo, sock=sock, cleanup_socket=True):
         pass
     assert not os.path.exists(unix_path)
 
@@ -445,15 +446,21 @@ async def test_cleanup_is_optional(loop, unix_path):
     assert os.path.exists(unix_path)
 
 
-async def test_a_file_that_is_ours_no_more_is_not_removed(loop, unix_path):
+async def test_cleanup_is_the_interpreters_default(loop, unix_path):
     async with await loop.create_unix_server(Echo, unix_path):
+        pass
+    assert os.path.exists(unix_path) is (sys.version_info < (3, 13))
+
+
+async def test_a_file_that_is_ours_no_more_is_not_removed(loop, unix_path):
+    async with await loop.create_unix_server(Echo, unix_path, cleanup_socket=True):
         os.rename(unix_path, unix_path + ".ours")  # keeps its inode in use
         Path(unix_path).write_text("another's")
     assert Path(unix_path).read_text() == "another's"
 
 
 async def test_a_file_that_is_gone_is_no_error(loop, unix_path):
-    async with await loop.create_unix_server(Echo, unix_path):
+    async with await loop.create_unix_server(Echo, unix_path, cleanup_socket=True):
         os.unlink(unix_path)
 
 

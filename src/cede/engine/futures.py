@@ -23,6 +23,7 @@ from types import CoroutineType, GenericAlias
 
 from . import native, reports, running
 from .handles import Runnable
+from .iteration import iterate
 from .loop import Loop
 
 _PENDING = 0
@@ -266,6 +267,8 @@ class Future(Runnable):
 
     def remove_done_callback(self, fn):
         """Remove every callback that equals `fn`; return how many there were."""
+        if self._loop is None:
+            raise self._refusal()
         before = self._others
         if before is None:
             return 0
@@ -317,7 +320,7 @@ class Future(Runnable):
             self = None  # interpreted, this frame is in the traceback: no cycle of it, the error and the future
 
     def __iter__(self):
-        return self.__await__()
+        return iterate(self)
 
     def __del__(self):
         self._report_if_unretrieved()

@@ -19,7 +19,7 @@ half-way; and between two steps it is in at most one place: the ready list, or o
 
 import asyncio
 import inspect
-from asyncio import CancelledError, coroutines
+from asyncio import CancelledError, InvalidStateError, coroutines
 from contextvars import Context
 from types import CoroutineType
 
@@ -80,6 +80,7 @@ class Task(Future):
             self._number = _tasks_made
         else:
             self._name = str(name)
+        self._log_destroy_pending = True
         if eager_start and self._loop.is_running():
             self._start_eagerly(context)
         else:
@@ -262,6 +263,22 @@ class Task(Future):
             Future._cancel(self, self._cancel_message)
         else:
             Future._resolve(self, result)
+
+    def _resolve(self, result):
+        Future._resolve(self, result)
+        self._overtaken()
+
+    def _fail(self, exception):
+        Future._fail(self, exception)
+        self._overtaken()
+
+    def _overtaken(self):
+        """Take no step any more: `Future.set_result(task, …)` has ended the task before its coroutine did."""
+        self._stage = _DONE
+        _live.discard(self)
+        error = InvalidStateError(f"__step(): already done: {self!r}, {self._coro!r}")
+        context = {"message": "A task was given its outcome before its coroutine ended", "exception": error}
+        self._loop.call_exception_handler({**context, "task": self})
 
     def _die(self, exc):
         self._stage = _DONE

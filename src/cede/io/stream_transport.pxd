@@ -21,7 +21,7 @@ cdef class StreamTransport(Watcher):
     cdef object _context
     cdef unsigned char _state
     cdef unsigned char _connected
-    cdef unsigned char _paused
+    cdef readonly unsigned char _paused
     cdef unsigned char _at_eof
     cdef unsigned char _eof_asked
     cdef readonly unsigned char _protocol_paused

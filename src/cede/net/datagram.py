@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,16 @@ from .serve import remove_stale_socket, set_reuse_port
 
 logger = logging.getLogger("asyncio")
 
+# asyncio: the words changed in Python 3.12.3; people match them.
+_WANTED = "A datagram socket" if sys.version_info >= (3, 12, 3) else "A UDP Socket"
+
 # What to make a socket of: family, protocol, local address or None, remote address or None.
 _Plan = tuple[int, int, Any, Any]
 
 
 def _check_given_socket(sock: socket.socket, options: dict[str, Any]) -> None:
     if sock.type == socket.SOCK_STREAM:
-        raise ValueError(f"A datagram socket was expected, got {sock!r}")
+        raise ValueError(f"{_WANTED} was expected, got {sock!r}")
     problems = ", ".join(f"{name}={value}" for name, value in options.items() if value)
     if problems:
         raise ValueError(f"socket modifier keyword arguments can not be used when sock is specified. ({problems})")

@@ -167,10 +167,11 @@ class Server(asyncio.AbstractServer):
 
     # --- What transports and listeners say
 
-    def _attach(self, transport: Any) -> None:
+    # asyncio: early 3.12 counted its connections instead of keeping them, and said so without an argument.
+    def _attach(self, transport: Any = None) -> None:
         self._clients.add(transport)
 
-    def _detach(self, transport: Any) -> None:
+    def _detach(self, transport: Any = None) -> None:
         self._clients.discard(transport)
         self._look_for_end()
 
@@ -424,6 +425,9 @@ def _bound_unix_socket(path: str | bytes) -> socket.socket:
     return sock
 
 
+_CLEANS_UP = sys.version_info >= (3, 13)
+
+
 async def create_unix_server(
     loop: Any,
     protocol_factory: Callable[[], Any],
@@ -435,11 +439,12 @@ async def create_unix_server(
     ssl_handshake_timeout: float | None = None,
     ssl_shutdown_timeout: float | None = None,
     start_serving: bool = True,
-    cleanup_socket: bool = True,
+    cleanup_socket: bool = _CLEANS_UP,
 ) -> Server:
     """Listen on the unix socket `path` (one that begins with a zero byte is abstract), or on `sock`.
 
-    With `cleanup_socket` closing the server removes the socket's file, if it is still the same file.
+    With `cleanup_socket` closing the server removes the socket's file, if it is still the same file. The default is
+    the interpreter's: True since Python 3.13. Programs written for an older one remove the file themselves.
     """
     if isinstance(ssl, bool):
         raise TypeError("ssl argument must be an SSLContext or None")
