@@ -167,11 +167,10 @@ class Server(asyncio.AbstractServer):
 
     # --- What transports and listeners say
 
-    # asyncio: early 3.12 counted its connections instead of keeping them, and said so without an argument.
-    def _attach(self, transport: Any = None) -> None:
+    def _attach(self, transport: Any) -> None:
         self._clients.add(transport)
 
-    def _detach(self, transport: Any = None) -> None:
+    def _detach(self, transport: Any) -> None:
         self._clients.discard(transport)
         self._look_for_end()
 
