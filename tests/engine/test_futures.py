@@ -819,13 +819,6 @@ def test_iterating_as_generators_of_old_do(loop):
     assert loop.run_until_complete(wait(future)) == 7
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="generators warn since 3.12")
-def test_throwing_three_things_into_an_iterator_warns(loop):
-    waiting = iter(loop.create_future())
-    with pytest.warns(DeprecationWarning, match="signature of throw"), pytest.raises(KeyError):
-        waiting.throw(KeyError, KeyError("k"), None)
-
-
 # -- cycles ------------------------------------------------------------------------------------------------------------
 
 

@@ -860,17 +860,6 @@ async def test_a_lost_exception_is_reported_at_once(loop, loop_errors, no_collec
     assert context["message"] == "Task exception was never retrieved"
 
 
-@pytest.mark.parametrize("error", [KeyError(), CancelledError()], ids=["failed", "cancelled"])
-async def test_awaiting_a_task_that_failed_makes_no_cycle(loop, error, no_collector):
-    task = Task(fail(error))
-    with contextlib.suppress(KeyError, CancelledError):
-        await task
-    lost = weakref.ref(task)
-    del task
-    await asyncio.sleep(0)
-    assert lost() is None
-
-
 def test_a_task_that_could_not_be_scheduled_is_reported(loop, loop_errors):
     def refuse(*args, **kwargs):
         raise ZeroDivisionError

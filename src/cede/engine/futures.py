@@ -23,7 +23,6 @@ from types import CoroutineType, GenericAlias
 
 from . import native, reports, running
 from .handles import Runnable
-from .iteration import iterate
 from .loop import Loop
 
 _PENDING = 0
@@ -320,7 +319,7 @@ class Future(Runnable):
             self = None  # interpreted, this frame is in the traceback: no cycle of it, the error and the future
 
     def __iter__(self):
-        return iterate(self)
+        return self.__await__()
 
     def __del__(self):
         self._report_if_unretrieved()

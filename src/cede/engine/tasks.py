@@ -80,7 +80,6 @@ class Task(Future):
             self._number = _tasks_made
         else:
             self._name = str(name)
-        self._log_destroy_pending = True
         if eager_start and self._loop.is_running():
             self._start_eagerly(context)
         else:
