@@ -852,7 +852,10 @@ def test_a_task_destroyed_while_pending_is_reported(run_python):
     assert "name='lost'" in out
 
 
-async def test_a_lost_exception_is_reported_at_once(loop, loop_errors, no_collector):
+@pytest.mark.parametrize("debug", [False, True])
+async def test_a_lost_exception_is_reported_at_once(loop, loop_errors, no_collector, debug):
+    loop.set_debug(debug)
+    await asyncio.sleep(0)
     Task(fail(KeyError("lost")))
     await asyncio.sleep(0)
     (context,) = loop_errors

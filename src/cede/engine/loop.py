@@ -205,7 +205,7 @@ class Loop:
                 entry = batch.pop()
                 self._run_watched(entry)
         finally:
-            self._current_handle = None
+            self._current_handle = entry = None
             batch.reverse()
             self._ready[:0] = batch
 
@@ -220,6 +220,7 @@ class Loop:
         duration = self._clock._now() - began
         if duration >= self.slow_callback_duration:
             logger.warning("Executing %s took %.3f seconds", reports.slow_step(entry), duration)
+        entry = None  # as in `_run_ready`
 
     def _leave_task(self):
         """Say that no task is running. From one task to the next it is not said: the next one takes its place."""
