@@ -91,7 +91,7 @@ class Running:
             start_new_session=True,
         )
         self.output = ""
-        self._listener = threading.Thread(target=self._listen)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def expect(self, pattern: str) -> re.Match[str]:
@@ -118,8 +118,10 @@ class Running:
         """Kill the program, and what it has started and not ended."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self._listener.join()
+        self.process.wait(END_SECONDS)
+        self._listener.join(END_SECONDS)
+        # What left the process group is not ours to kill, but it keeps the pipe open.
+        assert not self._listener.is_alive(), f"something that {self.process.args} started does not end:\n{self.output}"
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
