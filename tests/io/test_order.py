@@ -164,3 +164,24 @@ async def test_when_nothing_is_ready_data_is_told_at_once(loop, socket_pair):
         transport.abort()
     pairs[1][1].close()
     await asyncio.sleep(0)
+
+
+async def test_a_protocol_goes_on_writing_in_no_task(loop, socket_pair):
+    """The bytes of a task leave at the turn's end, when the task is not the current one any more."""
+    told = []
+
+    class Protocol(asyncio.Protocol):
+        def pause_writing(self):
+            told.append(asyncio.current_task())
+
+        def resume_writing(self):
+            told.append(asyncio.current_task())
+
+    transport, _ = await loop.create_connection(Protocol, sock=socket_pair[0])
+    transport.write(b"x")
+    transport.set_write_buffer_limits(high=0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert told == [asyncio.current_task(), None]
+    transport.abort()
+    await asyncio.sleep(0)

@@ -372,6 +372,8 @@ class StreamTransport(Watcher):
     def _flush(self):
         self._flush_asked = False
         if self._out.size and self._state != _LOST:
+            if self._protocol_paused and self._loop._entered is not None:
+                self._loop._leave_task()  # the protocol may be told to go on, and by no task
             self._send()
 
     def _send(self):
