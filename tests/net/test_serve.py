@@ -484,3 +484,41 @@ async def test_create_unix_server_refuses(loop, kwargs, error, message):
         await loop.create_unix_server(Echo, **kwargs)
     with socket.socket() as sock, pytest.raises(ValueError, match="A UNIX Domain Stream Socket was expected"):
         await loop.create_unix_server(Echo, sock=sock)
+
+
+async def test_a_socket_that_accepts_in_its_own_way_is_asked(loop):
+    accepted = []
+
+    class Own(socket.socket):
+        def accept(self):
+            pair = super().accept()
+            accepted.append(pair[0])
+            return pair
+
+    sock = Own()
+    sock.bind(("127.0.0.1", 0))
+    async with await loop.create_server(Echo, sock=sock) as server, connection(sock.getsockname()) as client:
+        assert await says(client) == b"hello"
+        assert len(accepted) == 1
+        server.close_clients()
+        await turns()
+
+
+async def test_what_is_accepted_is_a_socket_like_any_other(loop):
+    made = []
+
+    class Protocol(Echo):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            made.append(transport.get_extra_info("socket"))
+
+    async with await loop.create_server(Protocol, "127.0.0.1", 0) as server:
+        (listening,) = server.sockets
+        async with connection(listening.getsockname()) as client:
+            assert await says(client) == b"hello"
+            (sock,) = made
+            assert (sock.family, sock.type, sock.proto) == (listening.family, listening.type, listening.proto)
+            assert sock.gettimeout() == 0
+            assert not os.get_inheritable(sock.fileno())
+            server.close_clients()
+            await turns()

@@ -9,10 +9,12 @@ cdef class Listener(Watcher):
     cdef object _sock
     cdef int _fd
     cdef int _most
+    cdef object _kind
     cdef object _on_accept
     cdef object _retry
     cdef bint _closed
 
     cdef object _on_ready(self, int events)
+    cdef tuple _accept(self)
     cdef object _hand_on(self, object connection, object address)
     cdef object _accept_failed(self, object exc)

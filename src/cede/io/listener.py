@@ -52,6 +52,7 @@ class Listener(Watcher):
         self._sock = sock
         self._fd = sock.fileno()
         self._most = max(1, min(backlog + 1, _MOST_PER_TURN))
+        self._kind = _kind_of(sock)  # what its connections are made of, None if it makes them itself
         self._on_accept = on_accept
         self._retry = None  # the timer that ends a pause, or None
         self._closed = False
@@ -62,7 +63,7 @@ class Listener(Watcher):
             if self._closed:
                 return
             try:
-                connection, address = self._sock.accept()
+                connection, address = self._accept()
             except BlockingIOError:
                 return
             except OSError as exc:
@@ -70,8 +71,18 @@ class Listener(Watcher):
                     continue
                 self._accept_failed(exc)
                 return
-            connection.setblocking(False)
             self._hand_on(connection, address)
+
+    def _accept(self):
+        """Return the next connection, non-blocking, and its address."""
+        if self._kind is None:
+            connection, address = self._sock.accept()
+        else:
+            # What `socket.accept` does, less its look-ups of names for the family and the kind, which are not cheap.
+            fd, address = self._sock._accept()
+            connection = socket.socket(*self._kind, fd)
+        connection.setblocking(False)
+        return connection, address
 
     def _hand_on(self, connection, address):
         try:
@@ -110,6 +121,13 @@ class Listener(Watcher):
             self._retry.cancel()
         if not self._loop.is_closed():
             self._loop._watch(self._fd, self, 0)
+
+
+def _kind_of(sock):
+    """The family, kind and protocol of a plain socket, as numbers; None of any other."""
+    if type(sock) is not socket.socket or not hasattr(sock, "_accept"):
+        return None
+    return (int(sock.family), int(sock.type), sock.proto)
 
 
 def _described(sock):
