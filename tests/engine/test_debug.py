@@ -77,21 +77,21 @@ def test_debug_mode_may_be_switched_while_the_loop_runs(loop):
 
 
 def test_slow_callbacks_are_logged(debug, turns, caplog):
-    debug.slow_callback_duration = 0.01
+    debug.slow_callback_duration = 0.1
     with caplog.at_level(logging.WARNING, "asyncio"):
-        debug.call_soon(time.sleep, 0.02)
+        debug.call_soon(time.sleep, 0.2)
         debug.call_soon(time.sleep, 0)
         turns()
     (record,) = caplog.records
     message = record.getMessage()
-    assert message.startswith("Executing <Handle sleep(0.02) created at " + __file__)
+    assert message.startswith("Executing <Handle sleep(0.2) created at " + __file__)
     assert message.endswith(" seconds")
     assert record.levelno == logging.WARNING
 
 
 def test_slow_steps_of_tasks_are_logged_as_the_task(debug, turns, caplog):
     async def slow():
-        time.sleep(0.02)
+        time.sleep(0.2)
 
     debug.slow_callback_duration = 0.01
     with caplog.at_level(logging.WARNING, "asyncio"):
