@@ -501,25 +501,25 @@ def run_machine(new_loop, caplog):
 
 @pytest.mark.timeout(0 if EXAMPLES else 30)
 def test_on_a_socket_pair(run_machine):
-    run_machine(50, "plain", None, None, direct=True)
+    run_machine(40, "plain", None, None, direct=True)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 30)
 def test_through_a_network(run_machine, tcp_pair):
-    run_machine(50, "plain", None, tcp_pair)
+    run_machine(40, "plain", None, tcp_pair)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 30)
 def test_tls_through_a_network(run_machine, world):
-    run_machine(25, world.road, (world.client_context(), world.server_context()), world.tcp_pair)
+    run_machine(20, world.road, (world.client_context(), world.server_context()), world.tcp_pair)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 30)
 def test_tls_on_a_socket_pair(run_machine, world):
-    run_machine(25, world.road, (world.client_context(), world.server_context()), None, direct=True)
+    run_machine(20, world.road, (world.client_context(), world.server_context()), None, direct=True)
 
 
 @pytest.mark.timeout(0 if EXAMPLES else 30)
 @pytest.mark.parametrize("road", ["upgraded", "inside"])
 def test_tls_by_start_tls(run_machine, world, road):
-    run_machine(20, road, (world.client_context(), world.server_context()), world.tcp_pair)
+    run_machine(12, road, (world.client_context(), world.server_context()), world.tcp_pair)
