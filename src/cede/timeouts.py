@@ -91,13 +91,13 @@ class Timeout:
     def __aenter__(self) -> Coroutine[Any, Any, Timeout]:
         loop = get_running_loop()
         self._enter(loop, 0.0 if self._when is None else _now(loop))
-        return _done(self)
+        return _done(self)  # type: ignore[no-any-return]
 
     def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> Coroutine[Any, Any, None]:
         self._leave(exc_val)
-        return _LEFT
+        return _LEFT  # type: ignore[no-any-return]
 
     def _enter(self, loop: AbstractEventLoop, now: float) -> None:
         if self._state is not _CREATED:
