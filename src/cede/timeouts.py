@@ -89,9 +89,9 @@ class Timeout:
             self._handle = loop.call_at(when, self._expire)
 
     def __aenter__(self) -> Coroutine[Any, Any, Timeout]:
-        loop = get_running_loop()
-        self._enter(loop, 0.0 if self._when is None else _now(loop))
-        return _done(self)  # type: ignore[no-any-return]
+        entering = _Entering.__new__(_Entering)
+        entering._limit = self
+        return entering  # type: ignore[no-any-return]
 
     def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -152,10 +152,16 @@ def _call_at(loop: Loop, when: float, callback: Any) -> Any:
     return loop._call_at(when, when, callback, (), None) if loop._direct else loop.call_at(when, callback)
 
 
-def _done(result: Any) -> Any:
-    answer = Done.__new__(Done)
-    answer._result = result
-    return answer
+class _Entering(Done):  # type: ignore[misc]
+    """What `__aenter__` returns: awaited, it enters the timeout and gives it."""
+
+    _limit: Timeout
+
+    def _end(self) -> Timeout:
+        limit = self._limit
+        loop = get_running_loop()
+        limit._enter(loop, 0.0 if limit._when is None else _now(loop))
+        return limit
 
 
 _LEFT: Any = Done(None)  # one for all

@@ -214,11 +214,12 @@ async def test_it_is_entered_once_and_in_a_task(loop):
         with pytest.raises(RuntimeError, match="already been entered"):
             async with limit:
                 pass
+    coro = cede.Timeout(None).__aenter__()
     failed = []
 
     def outside_a_task():
         try:
-            cede.Timeout(None).__aenter__().send(None)
+            coro.send(None)
         except RuntimeError as exc:
             failed.append(str(exc))
 

@@ -93,8 +93,14 @@ cdef extern from *:
 
 
 cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **result) noexcept:
-    """Return the result."""
-    cdef object answer = (<Done>self)._result
+    """Return the result, or raise."""
+    cdef object answer
+    result[0] = NULL
+    try:
+        answer = (<Done>self)._end()
+    except BaseException as exc:
+        cede_set_error(exc)
+        return PYGEN_ERROR
     Py_INCREF(answer)
     result[0] = <PyObject *>answer
     return PYGEN_RETURN
@@ -102,9 +108,11 @@ cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **
 
 cdef inline PyObject *_next_done(PyObject *self) noexcept:
     """The same for whoever iterates."""
-    cdef object answer = (<Done>self)._result
-    if answer is not None:
-        cede_set_stop(answer)
+    cdef PyObject *result = NULL
+    if _send_done(self, NULL, &result) == PYGEN_RETURN:
+        if result != <PyObject *>None:
+            cede_set_stop(<object>result)
+        Py_DECREF(<object>result)
     return NULL
 
 

@@ -1,2 +1,4 @@
 cdef class Done:
     cdef object _result
+
+    cdef object _end(self)

@@ -1,7 +1,7 @@
-"""Done: a coroutine that has nothing to do any more.
+"""Done: a coroutine that never suspends.
 
 What `async with timeout(...)` enters and leaves with is there at once. An `async def` would make a coroutine and
-a frame to say so; this is one small object, and awaiting it takes no step.
+a frame to say so; this is one small object. A subclass that has something to do when it is awaited does it in `_end`.
 """
 
 
@@ -11,6 +11,10 @@ class Done:
     def __init__(self, result):
         self._result = result
 
+    def _end(self):
+        """Return what awaiting it gives."""
+        return self._result
+
     def __await__(self):
         return self
 
@@ -19,11 +23,11 @@ class Done:
 
     def __next__(self):
         # Compiled, `await` does not come here but goes through `await_slots`, which says the same.
-        raise StopIteration(self._result)
+        raise StopIteration(self._end())
 
     def send(self, value):
         """End with the result."""
-        raise StopIteration(self._result)
+        raise StopIteration(self._end())
 
     def throw(self, kind, value=None, traceback=None):
         """Raise what is thrown in."""

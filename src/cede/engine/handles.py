@@ -92,6 +92,8 @@ class Handle(Runnable):
             raise
         except BaseException as exc:
             reports.callback_failed(self, exc)
+        finally:
+            self = None  # interpreted, the frames of a traceback lead back to this one
 
     def _untrack(self):
         """Hide the handle and its arguments from the cycle collector.

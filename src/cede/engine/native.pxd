@@ -386,6 +386,7 @@ cdef extern from *:
     void cede_drop_empty_dict(object o)
     object cede_take(list entries, Py_ssize_t index)
     void cede_clear(list entries)
+    int PyObject_IS_GC(object o)
     void PyObject_GC_UnTrack(object o)
     unsigned long PyThread_get_thread_ident()
     object PyContext_CopyCurrent()
@@ -470,7 +471,8 @@ cdef inline int set_nodelay(object sock, int fd) except -1:
     return 0
 
 cdef inline int untrack(object obj) except -1:
-    PyObject_GC_UnTrack(obj)
+    if PyObject_IS_GC(obj):
+        PyObject_GC_UnTrack(obj)
     return 0
 
 cdef inline int track(object obj) except -1:
