@@ -91,7 +91,7 @@ class Timeout:
     def __aenter__(self) -> Coroutine[Any, Any, Timeout]:
         entering = _Entering.__new__(_Entering)
         entering._limit = self
-        return entering  # type: ignore[no-any-return]
+        return entering
 
     def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
@@ -152,7 +152,7 @@ def _call_at(loop: Loop, when: float, callback: Any) -> Any:
     return loop._call_at(when, when, callback, (), None) if loop._direct else loop.call_at(when, callback)
 
 
-class _Entering(Done):  # type: ignore[misc]
+class _Entering(Done):
     """What `__aenter__` returns: awaited, it enters the timeout and gives it."""
 
     _limit: Timeout
