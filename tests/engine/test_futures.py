@@ -831,3 +831,11 @@ async def test_awaiting_a_failed_future_makes_no_cycle(loop, no_collector):
     del future
     await asyncio.sleep(0)
     assert lost() is None
+
+
+async def test_a_failed_future_makes_a_cancelled_error_all_the_same(loop):
+    """asyncio.gather asks its last child for one, whatever became of it."""
+    failed = loop.create_future()
+    failed.set_exception(ValueError())
+    assert isinstance(failed._make_cancelled_error(), asyncio.CancelledError)
+    assert isinstance(failed.exception(), ValueError)

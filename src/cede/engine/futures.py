@@ -139,8 +139,8 @@ class Future(Runnable):
 
     def _cancelled_error(self):
         """The CancelledError to raise. The one that ended a task is raised once, then let go."""
-        exc = self._exception
-        if exc is not None:
+        if self._phase == _CANCELLED and self._exception is not None:
+            exc = self._exception
             self._exception = None
             return exc
         if self._cancel_message is None:
