@@ -36,3 +36,11 @@ def test_make_knows_the_targets_that_are_named() -> None:
     for page, text in blocks("console"):
         for targets in re.findall(r"^\$ make((?: [a-z-]+)*)", text, re.MULTILINE):
             assert set(targets.split()) <= known, page
+
+
+def test_what_parity_names_exists() -> None:
+    page = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    rows = re.findall(r"\| `([^`]+)`: `([^`]+)` \|$", page, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| \[gh-", page, re.MULTILINE)) > 30
+    for path, name in rows:
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, name)

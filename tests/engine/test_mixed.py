@@ -465,3 +465,23 @@ def test_cedes_runner_runs_the_stdlibs_loop():
 
     with cede.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         assert runner.run(main()) == "slept"
+
+
+def test_a_factory_may_make_the_interpreters_own_tasks(loop):
+    """The way out for tools that read the memory of CPython's tasks; docs/parity.md shows it."""
+    loop.set_task_factory(lambda loop, coro, **kwargs: asyncio.Task(coro, loop=loop, **kwargs))
+    made = []
+
+    async def child(number):
+        made.append(asyncio.current_task())
+        await asyncio.sleep(0.001)
+        return number
+
+    async def main():
+        made.append(asyncio.current_task())
+        return await asyncio.gather(*[child(number) for number in range(3)]), await cede.wait_for(child(3), 5)
+
+    assert loop.run_until_complete(main()) == ([0, 1, 2], 3)
+    assert {type(task) for task in made} == {asyncio.Task}
+    assert len(made) == 5
+    assert not asyncio.all_tasks(loop)

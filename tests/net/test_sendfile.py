@@ -93,6 +93,16 @@ async def test_between_what_is_written(loop, file, native, offset, count):
 
 
 @pytest.mark.parametrize("native", [True, False])
+async def test_from_zero_means_from_the_beginning(loop, file, native):
+    file.seek(500)
+    async with connected(loop) as (transport, _, peer):
+        receiving = loop.create_task(received(loop, peer, 1000))
+        assert await loop.sendfile(transport, file if native else NotAFile(file), 0, 1000) == 1000
+        assert await receiving == CONTENT[:1000]
+        assert file.tell() == 1000
+
+
+@pytest.mark.parametrize("native", [True, False])
 async def test_reading_that_was_paused_stays_paused(loop, file, native):
     async with connected(loop) as (transport, _, peer):
         transport.pause_reading()

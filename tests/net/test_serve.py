@@ -522,3 +522,13 @@ async def test_what_is_accepted_is_a_socket_like_any_other(loop):
             assert not os.get_inheritable(sock.fileno())
             server.close_clients()
             await turns()
+
+
+@pytest.mark.parametrize("backlog", [0, 1])
+async def test_a_small_backlog_still_lets_one_in(loop, tmp_path, backlog):
+    """asyncio accepts one more than the backlog in a turn: with none at all nobody would get in (gh-90871)."""
+    path = str(tmp_path / "socket")
+    async with await loop.create_unix_server(Echo, path, backlog=backlog):
+        for _ in range(3):
+            async with connection(path) as sock:
+                await says(sock)
