@@ -4,9 +4,9 @@
 #     scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
 #
 # PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
-# SPEED is `compiled` or `pure`. --once-elsewhere leaves out the tests that build and install the package, which one
-# interpreter may run for all. Every speed runs even if an earlier one failed; the exit status tells whether any did.
-# A run that collects no test counts as failed.
+# SPEED is `compiled` or `pure`. The tests that build and install the package run in the first speed only, and with
+# --once-elsewhere not at all: one interpreter may run them for all. Every speed runs even if an earlier one failed;
+# the exit status tells whether any did. A run that collects no test counts as failed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -48,5 +48,6 @@ for speed in "${speeds[@]}"; do
     esac
     printf '\n######## %s, %s\n' "$("$venv_python" -V)" "$speed"
     "$venv_python" -m pytest -n "${CEDE_TEST_JOBS:-2}" "${pure[@]}" "${options[@]}" "$@" || status=1
+    options=(-m "not build")
 done
 exit "$status"
