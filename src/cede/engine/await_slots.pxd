@@ -75,17 +75,20 @@ cdef extern from *:
     void cede_set_stop(object)
 
 
-cdef inline PyObject *_next(PyObject *self) noexcept:
-    """The same for whoever iterates instead of sending."""
+cdef inline PyObject *_iterate(PyObject *self, cede_send_t send) noexcept:
+    """What `send` does, for whoever iterates instead of sending."""
     cdef PyObject *result = NULL
-    cdef PySendResult outcome = _send(self, NULL, &result)
-    if outcome == PYGEN_RETURN:
+    if send(self, NULL, &result) == PYGEN_RETURN:
         # NULL without an error says the same as StopIteration(None), and is cheaper.
         if result != <PyObject *>None:
             cede_set_stop(<object>result)
         Py_DECREF(<object>result)
         return NULL
     return result
+
+
+cdef inline PyObject *_next(PyObject *self) noexcept:
+    return _iterate(self, _send)
 
 
 cdef extern from *:
@@ -107,13 +110,7 @@ cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **
 
 
 cdef inline PyObject *_next_done(PyObject *self) noexcept:
-    """The same for whoever iterates."""
-    cdef PyObject *result = NULL
-    if _send_done(self, NULL, &result) == PYGEN_RETURN:
-        if result != <PyObject *>None:
-            cede_set_stop(<object>result)
-        Py_DECREF(<object>result)
-    return NULL
+    return _iterate(self, _send_done)
 
 
 cdef inline int install_done(object done_type) except -1:

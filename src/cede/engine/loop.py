@@ -188,7 +188,6 @@ class Loop:
                 else:
                     entry._run()
         finally:
-            entry = None  # interpreted, the traceback of a task's exception keeps this frame: break the cycle
             if index < count:  # an interrupt: the rest runs first when the loop goes on
                 self._ready[:0] = batch[index:]
             native.clear(batch)

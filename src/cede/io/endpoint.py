@@ -17,7 +17,7 @@ import warnings
 
 from ..engine import native
 from ..engine.handles import Watcher
-from .write_buffer import HIGH_WATER
+from .write_buffer import HIGH_WATER, limits
 
 logger = logging.getLogger("asyncio")
 
@@ -114,12 +114,7 @@ class Endpoint(Watcher):
     # --- Flow control -----------------------------------------------------------------------------
 
     def _set_limits(self, high, low):
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        high, low = limits(high, low, HIGH_WATER)
         self._high = high
         self._low = low
         self._maybe_pause_protocol()

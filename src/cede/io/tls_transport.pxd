@@ -63,4 +63,3 @@ cdef class TlsTransport(StreamTransport):
     cdef object _tell_of_end(self)
     cdef object _abandoned(self)
 
-cdef tuple _limits(object high, object low, object default)

@@ -33,6 +33,7 @@ from ssl import SSLEOFError, SSLWantReadError, SSLWantWriteError, SSLZeroReturnE
 
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
 from .stream_transport import StreamTransport
+from .write_buffer import limits
 
 logger = logging.getLogger("asyncio")
 
@@ -397,7 +398,7 @@ class TlsTransport(StreamTransport):
 
     def set_read_buffer_limits(self, high=None, low=None):
         """Set the marks of flow control for reading, in bytes. ValueError unless high >= low >= 0."""
-        high, low = _limits(high, low, _READ_HIGH_WATER)
+        high, low = limits(high, low, _READ_HIGH_WATER)
         self._read_limits = (low, high)
 
     def get_read_buffer_limits(self):
@@ -478,7 +479,7 @@ class TlsTransport(StreamTransport):
 
     def set_write_buffer_limits(self, high=None, low=None):
         """Set the marks of flow control, in bytes. ValueError unless high >= low >= 0."""
-        high, low = _limits(high, low, _HIGH_WATER)
+        high, low = limits(high, low, _HIGH_WATER)
         self._out.set_limits(high, low)
         self._maybe_pause_protocol()
         self._maybe_resume_protocol()
@@ -605,14 +606,3 @@ def _unmasked(exc):
     if type(exc) is SSLEOFError and not exc.library:
         return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
     return exc
-
-
-def _limits(high, low, default):
-    """The marks of flow control: what is None follows from the other. ValueError unless high >= low >= 0."""
-    if high is None:
-        high = default if low is None else 4 * low
-    if low is None:
-        low = high // 4
-    if not high >= low >= 0:
-        raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-    return high, low

@@ -14,6 +14,20 @@ _MOST_CHUNKS = 64  # how many chunks one system call takes; the kernel would tak
 HIGH_WATER = 64 * 1024  # bytes; asyncio's default
 
 
+def limits(high, low, default):
+    """Return the marks of flow control: what is None follows from the other, both from `default`.
+
+    ValueError unless high >= low >= 0.
+    """
+    if high is None:
+        high = default if low is None else 4 * low
+    if low is None:
+        low = high // 4
+    if not high >= low >= 0:
+        raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+    return high, low
+
+
 class WriteBuffer:
     """Chunks of bytes on their way to a descriptor, and the marks of flow control."""
 
@@ -77,11 +91,6 @@ class WriteBuffer:
 
         ValueError unless high >= low >= 0.
         """
-        if high is None:
-            high = HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        high, low = limits(high, low, HIGH_WATER)
         self.high = high
         self.low = low
