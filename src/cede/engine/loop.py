@@ -251,12 +251,16 @@ class Loop:
         self._check_running()
         try:
             self._begin_running()
-            while True:
-                self._run_once()
-                if self._stopping:
-                    break
+            self._run_until_stopped()
         finally:
             self._end_running()
+
+    def _run_until_stopped(self):
+        # A call of its own: CPython 3.14 checks for signals on a jump that it leaves out of the `try` around it.
+        while True:
+            self._run_once()
+            if self._stopping:
+                break
 
     def _begin_running(self):
         self._follow_time()
