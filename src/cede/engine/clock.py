@@ -9,6 +9,10 @@ import time as _time
 
 from . import native
 
+_SHORTEST_WAIT = 50e-6  # seconds; about what it takes to be woken, and many timers may become due meanwhile
+_LONG_WAIT = 2e-3  # seconds; the longer a processor has slept, the later it wakes
+_LEAD = 400e-6  # seconds; out of a long wait the loop comes this much earlier, and waits for the rest
+
 
 class Clock:
     """The machine's monotonic clock. It never goes back, and does not count the time of a suspended machine."""
@@ -18,6 +22,15 @@ class Clock:
 
     def _now(self):
         return native.monotonic()
+
+    def _wait_until(self, deadline):
+        """How many seconds to wait now, if the next timer is due at `deadline`: 0 if it is, less if that is better."""
+        delay = deadline - self._now()
+        if delay <= 0.0:
+            return 0.0
+        if delay > _LONG_WAIT:
+            return delay - _LEAD
+        return delay if delay > _SHORTEST_WAIT else _SHORTEST_WAIT
 
     def time(self):
         """Return the seconds since some moment in the past, as a float."""
@@ -33,6 +46,10 @@ class ForeignClock(Clock):
 
     def _now(self):
         return self.clock.time()
+
+    def _wait_until(self, deadline):
+        delay = deadline - self._now()
+        return delay if delay > 0.0 else 0.0
 
     def time(self):
         return self.clock.time()

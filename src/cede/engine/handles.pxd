@@ -1,3 +1,5 @@
+cimport cython
+
 from . cimport native
 
 cdef double _AT_ONCE
@@ -16,19 +18,23 @@ cdef class Watcher(Runnable):
 cpdef object deliver(Watcher watcher, int events)
 cpdef object displace(Watcher watcher)
 
+cpdef object forget_contexts()
+
 cdef class Handle(Runnable):
     cdef readonly object _callback
     cdef readonly tuple _args
     cdef readonly object _loop
-    cdef readonly object _context
+    cdef object _runs_in
     cdef public bint _cancelled
+    cdef bint _shares_context
     cdef public object _source_traceback
     cdef readonly object _repr
     cdef object __weakref__
 
     cdef object _init(self, object callback, tuple args, object loop, object context)
+    @cython.locals(failure=object)
     cdef object _run(self)
-    cdef object _untrack(self)
+    cdef object _fail(self, object exc)
     cdef object _track(self)
     cdef object _cancel(self)
 

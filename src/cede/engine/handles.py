@@ -61,11 +61,17 @@ def displace(watcher):
     watcher._displaced()
 
 
+def forget_contexts():
+    """Keep the value of no variable alive for handles to come, of which none may come for a while."""
+    native.forget_contexts()  # here, because each module has its own
+
+
 class Handle(Runnable):
     """A callback, its arguments and the context they run in; what `call_soon` returns."""
 
     def __init__(self, callback, args, loop, context=None):
-        self._init(callback, args, loop, context)
+        self._init(callback, args, loop, native.copy_context() if context is None else context)
+        native.track(self)
         if loop.get_debug():
             self._source_traceback = reports.callers_stack()
 
@@ -73,7 +79,8 @@ class Handle(Runnable):
         self._callback = callback  # None once cancelled
         self._args = args  # a tuple, None once cancelled
         self._loop = loop
-        self._context = native.copy_context() if context is None else context
+        self._shares_context = context is None  # whether `_runs_in` is a snapshot: copied before anything runs there
+        self._runs_in = native.snapshot() if context is None else context
         self._cancelled = False
         self._source_traceback = None  # where it was made; debug mode only
         self._repr = None  # what it looked like when cancelled; debug mode only
@@ -86,24 +93,24 @@ class Handle(Runnable):
     def _run(self):
         if self._cancelled:
             return
-        try:
-            native.call(self._context, self._callback, self._args)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            reports.callback_failed(self, exc)
-        finally:
-            self = None  # interpreted, the frames of a traceback lead back to this one
+        if self._shares_context:
+            self._runs_in = native.private_copy(self._runs_in)
+            self._shares_context = False
+        failure = native.attempt(self._runs_in, self._callback, self._args)
+        if failure is not None:
+            self._fail(failure)
+            self = failure = None  # interpreted, the frames of a traceback lead back to this one
 
-    def _untrack(self):
-        """Hide the handle and its arguments from the cycle collector.
-
-        What a running loop holds cannot be garbage, and there is much of it.
-        """
-        native.untrack(self)
-        native.untrack(self._args)
+    def _fail(self, exc):
+        if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            try:
+                raise exc
+            finally:
+                self = exc = None  # as above
+        reports.callback_failed(self, exc)
 
     def _track(self):
+        # Until then the collector of cycles does not see it: what a running loop holds cannot be garbage.
         native.track(self)
         native.track(self._args)
 
@@ -125,7 +132,14 @@ class Handle(Runnable):
 
     def get_context(self):
         """Return the `contextvars.Context` in which the callback runs."""
-        return self._context
+        if self._shares_context:
+            self._runs_in = self._runs_in.copy()
+            self._shares_context = False
+        return self._runs_in
+
+    @property
+    def _context(self):
+        return self.get_context()
 
     def _repr_info(self):
         return reports.handle_info(self)
@@ -143,7 +157,8 @@ class ThreadSafeHandle(Handle):
     """
 
     def __init__(self, callback, args, loop, context=None):
-        self._init_threadsafe(callback, args, loop, context)
+        self._init_threadsafe(callback, args, loop, native.copy_context() if context is None else context)
+        native.track(self)
 
     def _init_threadsafe(self, callback, args, loop, context):
         self._init(callback, args, loop, context)
@@ -183,8 +198,9 @@ class TimerHandle(Handle):
     """A callback that waits for its deadline; what `call_later` and `call_at` return."""
 
     def __init__(self, when, callback, args, loop, context=None):
-        self._init(callback, args, loop, context)
+        self._init(callback, args, loop, native.copy_context() if context is None else context)
         self._init_timer(native.seconds(when), when)
+        native.track(self)
         if loop.get_debug():
             self._source_traceback = reports.callers_stack()
 
@@ -222,7 +238,9 @@ class TimerHandle(Handle):
         if not self._cancelled:
             if self._heap is not None:
                 self._heap._discard(self)
-                self._track()
+                native.track(self)
+                if native.is_shared(self._args):
+                    native.track(self._args)
             Handle._cancel(self)
 
     def _repr_info(self):
@@ -257,6 +275,6 @@ class TimerHandle(Handle):
 
 
 # They come and go with every callback.
-native.keep_memory(Handle)
-native.keep_memory(ThreadSafeHandle)
-native.keep_memory(TimerHandle)
+native.keep_memory(Handle, True)
+native.keep_memory(ThreadSafeHandle, True)
+native.keep_memory(TimerHandle, True)

@@ -2,7 +2,7 @@ cimport cython
 
 from . cimport native
 from .clock cimport Clock
-from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher
+from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
 from .pollers.base cimport Poller
 from .timers cimport TimerHeap
 from .waker cimport Waker
@@ -42,6 +42,7 @@ cdef class Loop:
     cdef public object slow_callback_duration
     cdef readonly Waker _waker
 
+    cdef object _run_until_stopped(self)
     cdef object _run_once(self)
     @cython.locals(now=double, late=bint)
     cdef bint _is_time_to_look(self) except -1

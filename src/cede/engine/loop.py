@@ -29,7 +29,7 @@ from math import inf, ulp
 
 from . import native, reports
 from .clock import Clock, ForeignClock
-from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher
+from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
 from .pollers.base import READABLE, WRITABLE, Poller
 from .pollers.select import SelectorPoller
 from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
@@ -137,12 +137,11 @@ class Loop:
         """How long the poller may sleep, in seconds: 0 if something is ready, negative for ever."""
         if self._ready or self._incoming or self._stopping:
             return 0.0
+        forget_contexts()
         deadline = self._timers._next_deadline()
         if deadline == inf:
             return -1.0
-        delay = deadline - self._clock._now()
-        if delay <= 0.0:
-            return 0.0
+        delay = self._clock._wait_until(deadline)
         return delay if delay < _LONGEST_WAIT else _LONGEST_WAIT
 
     def _promote_due_timers(self):
@@ -282,6 +281,7 @@ class Loop:
             self._leave_task()
         self._track_all(self._ready + self._incoming + self._timers.waiting())
         _set_running_loop(None)
+        forget_contexts()
         native.precise_waits(False)
         self._notice_signals(False)
         self._track_origins(False)
@@ -395,7 +395,9 @@ class Loop:
             self._accept_incoming()  # asyncio: what another thread asked for before goes first
         self._ready.append(handle)
         if self._thread:
-            handle._untrack()  # the loop runs, so the handle will: nothing for the collector to do
+            native.untrack(args)  # the loop runs, so the handle will: nothing for the collector to do
+        else:
+            handle._track()
         return handle
 
     def call_soon_threadsafe(self, callback, *args, context=None):
@@ -416,7 +418,9 @@ class Loop:
         else:
             self._incoming.append(handle)
         if self._thread:
-            handle._untrack()
+            native.untrack(args)
+        else:
+            handle._track()
         self._waker._notify()
         return handle
 
@@ -446,7 +450,9 @@ class Loop:
             handle._source_traceback = reports.callers_stack()
         self._timers._add(handle)
         if self._thread:
-            handle._untrack()
+            native.untrack(args)
+        else:
+            handle._track()
         return handle
 
     def _check_call(self, callback, method):

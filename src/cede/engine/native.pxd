@@ -28,6 +28,17 @@ cdef extern from *:
     #define PyTraceBack_Here cede_trace
     #endif
 
+    /* The exception that is set, which it takes. */
+    static PyObject *cede_raised(void) {
+        PyObject *type, *exc, *tb;
+        PyErr_Fetch(&type, &exc, &tb);
+        PyErr_NormalizeException(&type, &exc, &tb);
+        if (tb) PyException_SetTraceback(exc, tb);
+        Py_XDECREF(type);
+        Py_XDECREF(tb);
+        return exc;
+    }
+
     /* The answer of a step; see native.py. A new reference, or NULL with an error set (no memory). */
     static CYTHON_INLINE PyObject *cede_answer(PySendResult outcome, PyObject *value) {
         PyObject *pair, *kind;
@@ -35,13 +46,8 @@ cdef extern from *:
         if (outcome == PYGEN_RETURN) {
             kind = PyExc_StopIteration;
         } else {
-            PyObject *type, *tb;
             kind = PyExc_BaseException;
-            PyErr_Fetch(&type, &value, &tb);
-            PyErr_NormalizeException(&type, &value, &tb);
-            if (tb) PyException_SetTraceback(value, tb);
-            Py_XDECREF(type);
-            Py_XDECREF(tb);
+            value = cede_raised();
         }
         pair = PyTuple_Pack(2, kind, value);
         Py_DECREF(value);
@@ -97,6 +103,14 @@ cdef extern from *:
         return result;
     }
 
+    /* None, or what was raised. */
+    static CYTHON_INLINE PyObject *cede_attempt(PyObject *context, PyObject *callback, PyObject *args) {
+        PyObject *result = cede_call(context, callback, args);
+        if (result == NULL) return cede_raised();
+        Py_DECREF(result);
+        return Py_NewRef(Py_None);
+    }
+
     static CYTHON_INLINE PyObject *cede_call_one(PyObject *context, PyObject *callback, PyObject *arg) {
         PyObject *result;
         if (PyContext_Enter(context) < 0) return NULL;
@@ -105,11 +119,57 @@ cdef extern from *:
         return result;
     }
 
+    /* Copies of the current context that share its variables. What a context says is one immutable map, which setting a
+       variable replaces: two contexts with the same map say the same. Where CPython keeps the map is known of the
+       versions below; elsewhere each copy is made. The caller holds the global lock. */
+    #if !defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x03100000
+    #define CEDE_SHARES_CONTEXTS 1
+    typedef struct { PyObject_HEAD PyObject *previous, *variables; } cede_context;
+    #define cede_variables(context) (((cede_context *)(context))->variables)
+    #else
+    #define CEDE_SHARES_CONTEXTS 0
+    #endif
+    static PyObject *cede_last_snapshot = NULL, *cede_last_copy = NULL;
+
+    static CYTHON_INLINE PyObject *cede_snapshot(void) {
+    #if CEDE_SHARES_CONTEXTS
+        PyObject *old = cede_last_snapshot, *current = PyThreadState_Get()->context;
+        if (old && current && cede_variables(old) == cede_variables(current)) return Py_NewRef(old);
+        current = PyContext_CopyCurrent();
+        old = cede_last_snapshot;
+        cede_last_snapshot = Py_XNewRef(current);
+        Py_XDECREF(old);
+        return current;
+    #else
+        return PyContext_CopyCurrent();
+    #endif
+    }
+
+    static CYTHON_INLINE PyObject *cede_private_copy(PyObject *snapshot) {
+    #if CEDE_SHARES_CONTEXTS
+        PyObject *old = cede_last_copy, *copy;
+        if (old && Py_REFCNT(old) == 1 && cede_variables(old) == cede_variables(snapshot)) return Py_NewRef(old);
+        copy = PyContext_Copy(snapshot);
+        old = cede_last_copy;
+        cede_last_copy = Py_XNewRef(copy);
+        Py_XDECREF(old);
+        return copy;
+    #else
+        return Py_NewRef(snapshot);
+    #endif
+    }
+
+    static CYTHON_INLINE void cede_forget_context(PyObject **place) {
+        if (*place && PyObject_Size(*place)) Py_CLEAR(*place);
+    }
+    #define cede_forget_contexts() (cede_forget_context(&cede_last_snapshot), cede_forget_context(&cede_last_copy))
+
     /* What cannot be added to a float is refused, as it is interpreted. -1.0 with an error set. */
     static CYTHON_INLINE double cede_seconds(PyObject *number) {
         double seconds = -1.0;
         PyObject *zero, *sum;
         if (PyFloat_CheckExact(number)) return PyFloat_AS_DOUBLE(number);
+        if (PyLong_CheckExact(number)) return PyLong_AsDouble(number);
         zero = PyFloat_FromDouble(0.0);
         sum = zero ? PyNumber_Add(zero, number) : NULL;
         Py_XDECREF(zero);
@@ -291,7 +351,7 @@ cdef extern from *:
        first two words before a tracked object are the collector's; zero means: untracked, not finalized. */
     #define CEDE_KEPT 1024
     #define CEDE_KINDS 8
-    typedef struct { PyTypeObject *type; allocfunc alloc; freefunc free; int count; void *kept[CEDE_KEPT]; } cede_pool;
+    typedef struct { PyTypeObject *type; int hidden; int count; void *kept[CEDE_KEPT]; } cede_pool;
     static cede_pool cede_pools[CEDE_KINDS];
 
     static CYTHON_INLINE cede_pool *cede_pool_of(PyTypeObject *type) {
@@ -302,11 +362,16 @@ cdef extern from *:
     static PyObject *cede_alloc(PyTypeObject *type, Py_ssize_t items) {
         cede_pool *pool = cede_pool_of(type);
         PyObject *o;
-        if (!pool || pool->count == 0) return PyType_GenericAlloc(type, items);
+        if (!pool) return PyType_GenericAlloc(type, items);
+        if (pool->count == 0) {
+            o = PyType_GenericAlloc(type, items);
+            if (o && pool->hidden) PyObject_GC_UnTrack(o);
+            return o;
+        }
         o = (PyObject *)pool->kept[--pool->count];
         memset((uintptr_t *)o - 2, 0, type->tp_basicsize + 2 * sizeof(uintptr_t));
         PyObject_Init(o, type);
-        PyObject_GC_Track(o);
+        if (!pool->hidden) PyObject_GC_Track(o);
         return o;
     }
     static void cede_free(void *o) {
@@ -314,7 +379,7 @@ cdef extern from *:
         if (pool && pool->count < CEDE_KEPT) pool->kept[pool->count++] = o;
         else PyObject_GC_Del(o);
     }
-    static void cede_keep_memory(PyObject *kind) {
+    static void cede_keep_memory(PyObject *kind, int hidden) {
     #ifndef Py_GIL_DISABLED
         PyTypeObject *type = (PyTypeObject *)kind;
         int i = 0;
@@ -322,6 +387,7 @@ cdef extern from *:
         while (i < CEDE_KINDS && cede_pools[i].type) i++;
         if (i == CEDE_KINDS) return;
         cede_pools[i].type = type;
+        cede_pools[i].hidden = hidden;
         type->tp_alloc = cede_alloc;
         type->tp_free = cede_free;
     #endif
@@ -370,6 +436,7 @@ cdef extern from *:
     object cede_throw(object context, object coro, object name, object exc)
     object cede_result_of(object future, object name)
     object cede_call(object context, object callback, object args)
+    object cede_attempt(object context, object callback, object args)
     object cede_call_one(object context, object callback, object arg)
     object cede_call_method(object context, object target, object name, object arg)
     object cede_read(int fd, object buffer, Py_ssize_t size)
@@ -382,7 +449,10 @@ cdef extern from *:
     object cede_read_buffer(Py_ssize_t size)
     void cede_track(object o)
     Py_ssize_t Py_REFCNT(object o)
-    void cede_keep_memory(object kind)
+    object cede_snapshot()
+    object cede_private_copy(object snapshot)
+    void cede_forget_contexts()
+    void cede_keep_memory(object kind, int hidden)
     void cede_drop_empty_dict(object o)
     object cede_take(list entries, Py_ssize_t index)
     void cede_clear(list entries)
@@ -414,11 +484,24 @@ cdef inline object result_of(object future):
 cdef inline object call(object context, object callback, object args):
     return cede_call(context, callback, args)
 
+cdef inline object attempt(object context, object callback, object args):
+    return cede_attempt(context, callback, args)
+
 cdef inline object call_one(object context, object callback, object arg):
     return cede_call_one(context, callback, arg)
 
 cdef inline object copy_context():
     return PyContext_CopyCurrent()
+
+cdef inline object snapshot():
+    return cede_snapshot()
+
+cdef inline object private_copy(object snapshot):
+    return cede_private_copy(snapshot)
+
+cdef inline int forget_contexts() except -1:
+    cede_forget_contexts()
+    return 0
 
 cdef inline double monotonic():
     return cede_monotonic()
@@ -482,8 +565,8 @@ cdef inline int track(object obj) except -1:
 cdef inline bint is_shared(object obj) noexcept:
     return Py_REFCNT(obj) > 1
 
-cdef inline int keep_memory(object kind) except -1:
-    cede_keep_memory(kind)
+cdef inline int keep_memory(object kind, bint hidden=False) except -1:
+    cede_keep_memory(kind, hidden)
     return 0
 
 cdef inline int drop_empty_dict(object obj) except -1:

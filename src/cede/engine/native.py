@@ -73,12 +73,37 @@ def call(context, callback, args):
     return context.run(callback, *args)
 
 
+def attempt(context, callback, args):
+    """Call `callback(*args)` inside `context`; return None, or the exception it raised."""
+    try:
+        context.run(callback, *args)
+    except BaseException as exc:
+        return _without_our_frame(exc)
+
+
 def call_one(context, callback, arg):
     """Call `callback(arg)` inside `context`."""
     return context.run(callback, arg)
 
 
 copy_context = contextvars.copy_context
+
+
+def snapshot():
+    """A context with the variables as they are now, for `private_copy`: nobody may run anything in it.
+
+    Compiled, all who ask while no variable changes get the same one. Interpreted, each gets one of its own.
+    """
+    return contextvars.copy_context()
+
+
+def private_copy(snapshot):
+    """A context with the variables of a snapshot, in which one may run; in use as long as anybody holds it."""
+    return snapshot
+
+
+def forget_contexts():
+    """Let go of the last snapshot and private copy, if they keep the value of any variable alive."""
 
 
 def call_method(context, target, name, arg):
@@ -107,10 +132,11 @@ def is_shared(obj):
 # --- Memory ---------------------------------------------------------------------------------------
 
 
-def keep_memory(kind):
+def keep_memory(kind, hidden=False):
     """Let the class `kind` keep the memory of objects that went for those that come; its subclasses do not.
 
-    Interpreted, and without the global lock, nothing is kept.
+    If `hidden`, the collector of cycles sees a new object only after `track`. Interpreted, and without the global
+    lock, nothing is kept or hidden.
     """
 
 
