@@ -13,7 +13,7 @@ bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
-.PHONY: help build debug test test-compiled test-pure conformance demo bench lint format docs dist clean
+.PHONY: help build debug test test-compiled test-pure programs conformance demo bench lint format docs dist clean
 
 help:
 	@sed -n 's/^#     //p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
@@ -32,6 +32,9 @@ test-compiled: ## the suite, compiled
 
 test-pure: ## the suite as plain Python; needs no compiler
 	@scripts/suite.sh $(PYTHON) pure -- $(ARGS)
+
+programs: ## other people's programs on cede: the tests that want many libraries, in an environment of its own
+	@scripts/suite.sh --programs $(PYTHON) compiled pure -- $(ARGS)
 
 conformance: ## all of CPython's own asyncio tests on cede, in both modes and speeds; minutes
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && \

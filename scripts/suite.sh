@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the test suite on one interpreter, in one speed or in both; build first what "compiled" needs.
 #
-#     scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
+#     scripts/suite.sh [--once-elsewhere | --programs] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
 #
 # PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
 # SPEED is `compiled` or `pure`. The tests that build and install the package run in the first speed only, and with
@@ -10,12 +10,23 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-options=()
-if [[ ${1:-} == --once-elsewhere ]]; then
-    options+=(-m "not build")
+environment=(test requirements/test.txt --optional requirements/programs.txt)
+options=(-m "not programs")
+later=(-m "not build and not programs")
+case ${1:-} in
+--once-elsewhere)
+    options=("${later[@]}")
     shift
-fi
-[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
+    ;;
+--programs)
+    environment=(programs requirements/test.txt requirements/programs.txt requirements/programs-more.txt)
+    # Plugins of pytest's that are among the libraries are tested, not used.
+    options=(-m programs -p no:asyncio tests/programs)
+    later=(-m "programs(pure=True)" -p no:asyncio tests/programs)
+    shift
+    ;;
+esac
+[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere | --programs] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
 python=$1
 shift
 if [[ $python =~ ^[0-9]+\.[0-9]+$ ]]; then
@@ -30,7 +41,7 @@ done
 [[ ${1:-} == -- ]] && shift
 
 cd "$ROOT"
-venv_python=$(scripts/venv.sh "$python" test requirements/test.txt --optional requirements/programs.txt)
+venv_python=$(scripts/venv.sh "$python" "${environment[@]}")
 
 status=0
 for speed in "${speeds[@]}"; do
@@ -48,6 +59,6 @@ for speed in "${speeds[@]}"; do
     esac
     printf '\n######## %s, %s\n' "$("$venv_python" -V)" "$speed"
     "$venv_python" -m pytest -n "${CEDE_TEST_JOBS:-2}" "${pure[@]}" "${options[@]}" "$@" || status=1
-    options=(-m "not build")
+    options=("${later[@]}")
 done
 exit "$status"

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 import pytest
 
 import cede
+from tests.io.conftest import Certificates
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = str(Path(cede.__file__).parent.parent)
@@ -47,14 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def library() -> Callable[[str], Any]:
+def library(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """Return `library(name)`, which imports a module, and skips or fails the test where it is not installed."""
 
     def library(name: str) -> Any:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            missing(str(error.name), "pip install -r requirements/programs.txt")
+            file = "programs-more" if request.node.get_closest_marker("programs") else "programs"
+            missing(str(error.name), f"pip install -r requirements/{file}.txt")
 
     return library
 
@@ -64,7 +66,8 @@ def program() -> Callable[[str, str], str]:
     """Return `program(name, package)`, the path of a program; it skips or fails the test where it is not installed."""
 
     def program(name: str, package: str) -> str:
-        return shutil.which(name) or missing(name, f"apt-get install {package}")
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])  # for servers, where not root
+        return shutil.which(name, path=path) or missing(name, f"apt-get install {package}")
 
     return program
 
@@ -162,6 +165,12 @@ def services() -> Iterator[dict[str, str]]:
         yield dict(re.findall(r"^export (\w+)=(\S+)$", done.stdout, re.M))
     finally:
         subprocess.run([script, "stop", folder], timeout=60)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate authority, and what it signed for localhost and for a client."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture
