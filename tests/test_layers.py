@@ -57,7 +57,9 @@ LAYERS: dict[str, str] = {
         threads runners streams subprocess graph
     """,
     "6 door": """
-        __init__ _command _command.messages _command.program _command.run _command.repl __main__
+        observe observe.snapshot observe.listener
+        __init__ _command _command.messages _command.program _command.run _command.repl
+        _command.attach _command.ask _command.ps __main__
     """,
 }
 ORDER = {

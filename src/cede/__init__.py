@@ -17,6 +17,7 @@ The map of the house, from the ground up; each part imports only what stands bef
     runners threads     the door to code that is not async
     streams subprocess  reading and writing without protocols
     graph               who waits for whom
+    observe/            looking into a running program from outside
 
 The engine is plain Python that compiles to C. `cede.compiled` says which of the two is running;
 CEDE_PURE=1 in the environment chooses plain Python. Both do the same.
@@ -127,6 +128,11 @@ from .subprocess import create_subprocess_exec, create_subprocess_shell
 if TYPE_CHECKING:
     from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph
     from .net.serve import Server
+
+if _os.environ.get("CEDE_INSPECT", "") not in ("", "0"):
+    from .observe.listener import listen as _listen
+
+    _listen()
 
 # True iff the engine that runs is compiled.
 compiled: bool = bool(_pure.compiled_modules())

@@ -20,6 +20,8 @@ usage: cede run app.py [arguments]         run a program, with its asyncio on ce
        cede run -m module [arguments]      the same for a module
        cede run -c 'code' [arguments]      the same for a line of code
        cede repl                           a Python prompt where `await` works
+       cede ps PID                         what the tasks of a running process do, as a table
+       cede pstree PID                     the same as a tree: who waits for whom
        cede --version                      which cede, at which speed, on which Python
 
 The program needs no change: asyncio.run, asyncio.Runner and asyncio.new_event_loop in it run on cede.
@@ -51,6 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
         return status
     if name == "repl":
         return _repl(rest)
+    if name in ("ps", "pstree"):
+        from ._command.ps import ps_command
+
+        return ps_command(name, rest)
     if name in ("-h", "--help", "help"):
         print(_HELP, end="")
         return 0

@@ -28,6 +28,7 @@ itself keeps that one; some take ours by name: uvicorn --loop cede:new_event_loo
 options:
   --debug    asyncio's debug mode (slow callbacks, never-awaited coroutines with their origin, ...)
   --pure     cede's own Python source instead of its compiled engine: slower, and open to a debugger
+  --inspect  let `cede ps` and `cede pstree` look into the program while it runs (as CEDE_INSPECT=1 does)
 
 examples:
   cede run server.py --port 8080
@@ -35,7 +36,7 @@ examples:
   python -X dev -m cede run app.py         python's own options go to python
 """
 
-_OURS = ("--debug", "--pure")
+_OURS = ("--debug", "--pure", "--inspect")
 
 
 class CommandLineError(Exception):
@@ -58,6 +59,11 @@ def prepare_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str
         _start_again_pure()
     if "--debug" in options:
         os.environ["PYTHONASYNCIODEBUG"] = "1"
+    if "--inspect" in options:
+        from ..observe.listener import listen
+
+        os.environ["CEDE_INSPECT"] = "1"  # for processes that the program starts
+        listen()
     try:
         return 0, program.prepare(kind, target, rest)
     except program.NothingToRun as error:

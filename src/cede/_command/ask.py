@@ -1,0 +1,130 @@
+"""Asks a running process what its tasks do: at its socket if it listens, else, from Python 3.14 on, by a script.
+
+`ask` returns what `cede.observe.snapshot` describes, or raises NoAnswer, whose text is the line to print.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import sys
+from typing import Any
+
+from ..observe.listener import folder_for, socket_name
+from ..observe.snapshot import FORMAT
+
+PATIENCE = 5.0
+"""Seconds that the process gets to answer at its socket: less only if something keeps the interpreter's lock."""
+
+_START_IT = "start it with CEDE_INSPECT=1 in its environment, or with `cede run --inspect`"
+
+
+class NoAnswer(Exception):
+    """The process cannot be asked; the text says why, and what to do."""
+
+
+def ask(pid: int) -> dict[str, Any]:
+    """Return the snapshot of a process. NoAnswer if there is none to be had."""
+    try:
+        uid = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        raise NoAnswer(f"there is no process {pid}") from None
+    text = _ask_at_socket(pid, uid)
+    if text is None:
+        text = _ask_by_script(pid)
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except ValueError:
+        raise NoAnswer(f"process {pid} gave an answer that makes no sense: {text[:60]!r}") from None
+    if answer.get("format") != FORMAT:
+        theirs = answer.get("cede")
+        raise NoAnswer(f"process {pid} runs cede {theirs}, which answers in another form; use the cede of its own")
+    return answer
+
+
+def _ask_at_socket(pid: int, uid: int) -> str | None:
+    """Return the answer, or None where the process does not listen."""
+    for folder in _folders_of(pid, uid):
+        path = os.path.join(folder, socket_name(pid))
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE)
+            try:
+                sock.connect(path)
+            except ConnectionRefusedError:
+                _remove(path)  # left by a process that was killed, or that has become another program
+                continue
+            except PermissionError:
+                raise NoAnswer(f"process {pid} belongs to another user, who alone may ask it (try sudo)") from None
+            except OSError:
+                continue
+            form = "3i"
+            peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(form))
+            if struct.unpack(form, peer)[0] != pid:
+                continue  # somebody else pretends to be this process
+            return _read_all(sock, pid)
+    return None
+
+
+def _folders_of(pid: int, uid: int) -> list[str]:
+    """Return where the socket of a user's process may be, the likeliest first."""
+    runtime_folders = [os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}", None]
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            theirs = dict(line.partition(b"=")[::2] for line in file.read().split(b"\0"))
+        runtime_folders.insert(0, os.fsdecode(theirs.get(b"XDG_RUNTIME_DIR", b"")))
+    except OSError:
+        pass  # of another user
+    return list(dict.fromkeys(folder_for(uid, folder) for folder in runtime_folders))
+
+
+def _read_all(sock: socket.socket, pid: int) -> str:
+    parts = []
+    try:
+        while part := sock.recv(65536):
+            parts.append(part)
+    except TimeoutError:
+        raise NoAnswer(
+            f"process {pid} did not answer within {PATIENCE:g} seconds:"
+            " it is stopped, or C code in it keeps Python's lock"
+        ) from None
+    except OSError as error:
+        raise NoAnswer(f"process {pid} broke off its answer: {error.strerror}") from None
+    if not parts:
+        raise NoAnswer(f"process {pid} answers only its own user and root")
+    return b"".join(parts).decode()
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _ask_by_script(pid: int) -> str:
+    from . import attach
+
+    if sys.version_info < (3, 14):
+        raise NoAnswer(
+            f"process {pid} does not listen: {_START_IT}"
+            " (or, if it runs on Python 3.14 or newer, ask with the Python that it runs on)"
+        )
+    try:
+        text = attach.ask_by_script(pid)
+    except PermissionError:
+        raise NoAnswer(f"looking into process {pid} is not permitted: do it as root (sudo), or {_START_IT}") from None
+    except (ProcessLookupError, FileNotFoundError):
+        raise NoAnswer(f"there is no process {pid} any more") from None
+    except TimeoutError:
+        raise NoAnswer(
+            f"process {pid} did not answer within {attach.PATIENCE:g} seconds:"
+            f" its main thread is inside of a C function. A process that listens can be asked at any time: {_START_IT}"
+        ) from None
+    except (RuntimeError, OSError) as error:
+        ours = "%d.%d" % sys.version_info[:2]
+        raise NoAnswer(f"process {pid} cannot be asked by this Python {ours} ({error}): {_START_IT}") from None
+    if text == "null":
+        raise NoAnswer(f"process {pid} does not use cede; for asyncio's own tasks: python -m asyncio ps {pid}")
+    return text
