@@ -55,6 +55,8 @@ LAYERS: dict[str, str] = {
         events futures mixins locks queues timeouts taskgroups
         spawning waiting gathering tasks staggered
         threads runners streams subprocess graph
+        base_events base_futures base_subprocess base_tasks constants format_helpers log
+        selector_events sslproto trsock unix_events
     """,
     "6 door": """
         observe observe.snapshot observe.listener

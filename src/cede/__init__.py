@@ -148,7 +148,10 @@ _LATER = {
         ".graph",
     ),
 }
-_LATER_MODULES = ("graph", "staggered")
+_LATER_MODULES = (
+    *("base_events", "base_futures", "base_subprocess", "base_tasks", "constants", "format_helpers", "graph", "log"),
+    *("selector_events", "sslproto", "staggered", "trsock", "unix_events"),
+)
 
 # Deprecated names, and what they are in `policy`.
 _DEPRECATED = {

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from asyncio.events import AbstractEventLoop, AbstractServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .engine.running import _get_running_loop, _set_running_loop, get_event_loop, get_running_loop
-from .policy import get_event_loop_policy, new_event_loop, set_event_loop, set_event_loop_policy
+from .policy import (
+    _AbstractEventLoopPolicy,
+    _BaseDefaultEventLoopPolicy,
+    _deprecated,
+    get_event_loop_policy,
+    new_event_loop,
+    set_event_loop,
+    set_event_loop_policy,
+)
+from .policy import (
+    _get_stock_policy as _get_event_loop_policy,  # noqa: F401
+)
 
 if TYPE_CHECKING:
     from asyncio.events import Handle, TimerHandle
@@ -27,3 +38,16 @@ __all__ = (
     "get_running_loop",
     "_get_running_loop",
 )
+
+# Names that asyncio had for everybody up to 3.13.
+_POLICIES = {
+    "AbstractEventLoopPolicy": _AbstractEventLoopPolicy,
+    "BaseDefaultEventLoopPolicy": _BaseDefaultEventLoopPolicy,
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _POLICIES:
+        _deprecated(name)
+        return _POLICIES[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

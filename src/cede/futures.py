@@ -53,6 +53,10 @@ def chain_future(source: Any, destination: Any) -> None:
     source.add_done_callback(partial(_pass_on_outcome, destination, loop))
 
 
+# asyncio: under this name libraries import it.
+_chain_future = chain_future
+
+
 def _pass_on_cancellation(source: Any, loop: AbstractEventLoop | None, destination: Any) -> None:
     if not destination.cancelled():
         return

@@ -31,6 +31,7 @@ def _unwarned(module: Any, name: str) -> Any:
 _get_stock_policy = _unwarned(_stock, "get_event_loop_policy")
 _set_stock_policy = _unwarned(_stock, "set_event_loop_policy")
 _AbstractEventLoopPolicy = _unwarned(_stock, "AbstractEventLoopPolicy")
+_BaseDefaultEventLoopPolicy = _unwarned(_stock, "BaseDefaultEventLoopPolicy")
 _InterpretersPolicy: Any = _unwarned(_stock_unix, "DefaultEventLoopPolicy")
 
 

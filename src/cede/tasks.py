@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .coroutines import native_coroutine
 from .engine.futures import new_future
 from .engine.running import all_tasks, current_task, get_running_loop
-from .gathering import gather, shield
+from .gathering import _GatheringFuture, gather, shield  # noqa: F401
 from .spawning import (
     create_eager_task_factory,
     create_task,

@@ -9,6 +9,7 @@ from asyncio.transports import (
     SubprocessTransport,
     Transport,
     WriteTransport,
+    _FlowControlMixin,  # noqa: F401
 )
 
 __all__ = ("BaseTransport", "ReadTransport", "WriteTransport", "Transport", "DatagramTransport", "SubprocessTransport")

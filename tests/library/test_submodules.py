@@ -1,0 +1,152 @@
+"""Submodules under asyncio's names: what people import from them, and what is missing there and why."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import cede
+
+# What packages import from asyncio's submodules, beyond what is in their __all__; "=" before a name: it is the very
+# object of the standard library's.
+IMPORTED = {
+    "base_events": "BaseEventLoop Server _run_until_complete_cb =_format_handle =_interleave_addrinfos =_ipaddr_info",
+    "base_futures": "isfuture =_CANCELLED =_FINISHED =_PENDING _future_repr",
+    "base_subprocess": "BaseSubprocessTransport =ReadSubprocessPipeProto =WriteSubprocessPipeProto",
+    "base_tasks": "_task_get_stack _task_print_stack _task_repr",
+    "constants": "=ACCEPT_RETRY_DELAY =DEBUG_STACK_DEPTH =LOG_THRESHOLD_FOR_CONNLOST_WRITES =SSL_HANDSHAKE_TIMEOUT "
+    "=SSL_SHUTDOWN_TIMEOUT =SENDFILE_FALLBACK_READBUFFER_SIZE THREAD_JOIN_TIMEOUT",
+    "coroutines": "iscoroutine iscoroutinefunction _is_coroutine",
+    "events": "=AbstractEventLoop =AbstractServer Handle TimerHandle =_get_running_loop =_set_running_loop "
+    "=get_running_loop get_event_loop new_event_loop set_event_loop _get_event_loop_policy _AbstractEventLoopPolicy "
+    "_BaseDefaultEventLoopPolicy",
+    "exceptions": "=BrokenBarrierError =CancelledError =IncompleteReadError =InvalidStateError =LimitOverrunError "
+    "=SendfileNotAvailableError =TimeoutError",
+    "format_helpers": "=extract_stack =_format_callback =_format_callback_source =_get_function_source",
+    "futures": "Future isfuture wrap_future _chain_future _copy_future_state",
+    "graph": "FrameCallGraphEntry FutureCallGraph capture_call_graph format_call_graph print_call_graph",
+    "locks": "Barrier BoundedSemaphore Condition Event Lock Semaphore _ContextManagerMixin",
+    "log": "=logger",
+    "mixins": "_LoopBoundMixin",
+    "protocols": "=BaseProtocol =Protocol =DatagramProtocol =SubprocessProtocol =BufferedProtocol "
+    "=_feed_data_to_buffered_proto",
+    "queues": "Queue LifoQueue PriorityQueue =QueueEmpty =QueueFull QueueShutDown",
+    "runners": "Runner run _cancel_all_tasks",
+    "selector_events": "BaseSelectorEventLoop _SelectorDatagramTransport _SelectorSocketTransport",
+    "sslproto": "=SSLProtocol =_SSLProtocolTransport =add_flowcontrol_defaults",
+    "staggered": "staggered_race",
+    "streams": "StreamReader StreamReaderProtocol StreamWriter FlowControlMixin _DEFAULT_LIMIT open_connection "
+    "open_unix_connection start_server start_unix_server",
+    "subprocess": "=PIPE =STDOUT =DEVNULL Process SubprocessStreamProtocol create_subprocess_exec "
+    "create_subprocess_shell",
+    "taskgroups": "TaskGroup",
+    "tasks": "Task all_tasks current_task =_enter_task =_leave_task =_register_task =_unregister_task ensure_future "
+    "gather wait_for _GatheringFuture",
+    "threads": "to_thread",
+    "timeouts": "Timeout timeout timeout_at",
+    "transports": "=BaseTransport =ReadTransport =WriteTransport =Transport =DatagramTransport =SubprocessTransport "
+    "=_FlowControlMixin",
+    "trsock": "=TransportSocket",
+    "unix_events": "EventLoop SelectorEventLoop _UnixSelectorEventLoop _UnixReadPipeTransport _UnixWritePipeTransport "
+    "_DefaultEventLoopPolicy",
+}
+
+# Modules and public names of asyncio's that are not here.
+NOT_HERE = {
+    "__main__": "the command: python -m cede",
+    "proactor_events": "Windows",
+    "tools": "what python -m asyncio ps is made of: it reads the memory of C tasks",
+    "windows_events": "Windows",
+    "windows_utils": "Windows",
+    "events.get_child_watcher": "gone in Python 3.14",
+    "events.set_child_watcher": "gone in Python 3.14",
+    "events.AbstractEventLoopPolicy": "warns, as asyncio.AbstractEventLoopPolicy does from 3.14 on",
+    "unix_events.AbstractChildWatcher": "gone in Python 3.14",
+    "unix_events.FastChildWatcher": "gone in Python 3.14",
+    "unix_events.MultiLoopChildWatcher": "gone in Python 3.14",
+    "unix_events.PidfdChildWatcher": "gone in Python 3.14",
+    "unix_events.SafeChildWatcher": "gone in Python 3.14",
+    "unix_events.ThreadedChildWatcher": "gone in Python 3.14",
+    "unix_events.DefaultEventLoopPolicy": "warns, as asyncio.DefaultEventLoopPolicy does from 3.14 on",
+}
+
+
+@pytest.mark.parametrize("module", IMPORTED)
+def test_what_people_import(module: str) -> None:
+    ours = importlib.import_module(f"cede.{module}")
+    for word in IMPORTED[module].split():
+        name = word.removeprefix("=")
+        assert getattr(ours, name, None) is not None, name
+        if word != name:
+            stock = importlib.import_module(f"asyncio.{module}")
+            assert getattr(ours, name) is getattr(stock, name)
+    assert getattr(cede, module) is ours
+
+
+def test_every_module_and_public_name_of_asyncio_is_there() -> None:
+    missing = set()
+    for info in pkgutil.iter_modules(asyncio.__path__):
+        if info.name not in IMPORTED:
+            missing.add(info.name)
+            continue
+        ours = importlib.import_module(f"cede.{info.name}")
+        public = getattr(importlib.import_module(f"asyncio.{info.name}"), "__all__", ())
+        missing |= {f"{info.name}.{name}" for name in public if name not in vars(ours)}
+    assert missing <= set(NOT_HERE)
+
+
+def test_what_is_the_same_in_two_places() -> None:
+    assert cede.base_events.BaseEventLoop is cede.unix_events.SelectorEventLoop is cede.EventLoop
+    assert cede.base_events.Server is cede.Server
+    assert cede.futures.Future is cede.Future
+    assert cede.tasks.Task is cede.Task
+
+
+@pytest.mark.parametrize("place", ["events.AbstractEventLoopPolicy", "unix_events.DefaultEventLoopPolicy"])
+def test_policies_warn(place: str) -> None:
+    module, name = place.split(".")
+    with pytest.warns(DeprecationWarning, match=f"'asyncio.{name}' is deprecated") as caught:
+        policy = getattr(getattr(cede, module), name)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert issubclass(policy, asyncio.AbstractEventLoopPolicy)
+
+
+def test_an_unknown_name_of_a_module() -> None:
+    for module in (cede.events, cede.unix_events):
+        with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+            getattr(module, "nonsense")  # noqa: B009
+
+
+def test_they_are_imported_when_they_are_asked_for(run_python: Callable[..., Any]) -> None:
+    source = """
+        import sys, cede
+        for name in sys.argv[1:]:
+            assert "cede." + name not in sys.modules, name
+            assert getattr(cede, name).__name__ == "cede." + name
+            assert name in dir(cede)
+    """
+    later = [name for name in IMPORTED if f"cede.{name}" in sys.modules and name in cede._LATER_MODULES]
+    assert len(later) == len(cede._LATER_MODULES)
+    run_python(source, *later)
+
+
+async def test_transports_and_servers_are_of_these_classes(unix_path: str) -> None:
+    loop = cede.get_running_loop()
+    assert isinstance(loop, cede.base_events.BaseEventLoop)
+    server = await loop.create_unix_server(cede.Protocol, unix_path)
+    assert isinstance(server, cede.base_events.Server)
+    transport, _ = await loop.create_unix_connection(cede.Protocol, unix_path)
+    assert isinstance(transport, cede.selector_events._SelectorSocketTransport)
+    assert isinstance(transport.get_extra_info("socket"), cede.trsock.TransportSocket)
+    transport.close()
+    server.close()
+    await server.wait_closed()
