@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from asyncio.protocols import (
+from asyncio.protocols import (  # type: ignore[attr-defined]
     BaseProtocol,
     BufferedProtocol,
     DatagramProtocol,
     Protocol,
     SubprocessProtocol,
-    _feed_data_to_buffered_proto,  # type: ignore[attr-defined]  # noqa: F401
+    _feed_data_to_buffered_proto,  # noqa: F401
 )
 
 __all__ = ("BaseProtocol", "Protocol", "DatagramProtocol", "SubprocessProtocol", "BufferedProtocol")
