@@ -47,6 +47,7 @@ COMPILED_MODULES = [
     "cede.io.tls_socket",
     "cede.io.tls_bytes",
     "cede.timeouts",
+    "cede.waitlines",
 ]
 
 # The only place where directives stand. annotation_typing=False keeps annotations documentation; nonecheck=True makes

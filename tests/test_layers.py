@@ -52,7 +52,7 @@ LAYERS: dict[str, str] = {
     """,
     "5 library": """
         exceptions protocols transports coroutines
-        events futures mixins locks queues timeouts taskgroups
+        events futures waitlines mixins locks queues timeouts taskgroups
         spawning waiting gathering tasks staggered
         threads runners streams subprocess graph
         base_events base_futures base_subprocess base_tasks constants format_helpers log

@@ -149,7 +149,17 @@ _LATER = {
     ),
 }
 _LATER_MODULES = (
-    *("base_events", "base_futures", "base_subprocess", "base_tasks", "constants", "format_helpers", "graph", "log"),
+    *(
+        "base_events",
+        "base_futures",
+        "base_subprocess",
+        "base_tasks",
+        "constants",
+        "format_helpers",
+        "graph",
+        "log",
+        "mixins",
+    ),
     *("selector_events", "sslproto", "staggered", "trsock", "unix_events"),
 )
 

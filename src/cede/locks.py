@@ -1,27 +1,25 @@
 """Lock, Event, Condition, Semaphore and Barrier for tasks. Not for threads.
 
-The road without contention makes no future and suspends nothing. Whoever must wait stands in a
-`WaitLine` (see `mixins`), first come first served: a release hands over to the first in line, and
+The road without contention makes no future and suspends nothing; it is `waitlines`, compiled. Here is the
+waiting: first come first served, in a `WaitLine`. A release hands over to the first in line, and
 who comes later cannot overtake, even in the turn between the handing over and the waking up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from types import FunctionType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .exceptions import BrokenBarrierError, CancelledError
-from .mixins import WaitLine, _LoopBoundMixin
+from .waitlines import LockCore, LoopBound, SemaphoreCore, WaitLine
 
 __all__ = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
 
 T = TypeVar("T")
 
-# The states of a Lock.
-_FREE = "unlocked"  # nobody holds it and nobody waits
-_HELD = "locked"  # acquired and not yet released
-_PROMISED = "promised"  # released, and its next holder is woken but has not run yet
+# Compiled, the cores have an `__aenter__` and an `__aexit__` that make no coroutine; interpreted, one is quicker.
+_INTERPRETED = isinstance(LockCore.release, FunctionType)
 
 # The states of a Barrier.
 _FILLING = "filling"  # tasks arrive and wait
@@ -31,6 +29,8 @@ _BROKEN = "broken"  # abort() was called; everyone gets BrokenBarrierError until
 
 
 class _ContextManagerMixin:
+    """Enters and leaves by whatever `acquire` and `release` the class has."""
+
     async def __aenter__(self) -> None:
         await self.acquire()  # type: ignore[attr-defined]
 
@@ -45,71 +45,55 @@ def _describe(obj: object, state: str, waiters: WaitLine | None) -> str:
     return f"<{object.__repr__(obj)[1:-1]} [{state}{f', waiters:{waiting}' if waiting else ''}]>"
 
 
-class Lock(_ContextManagerMixin, _LoopBoundMixin):
+class _Acquirable:
+    """The waiting that Lock and Semaphore share."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "acquire" in cls.__dict__ and "__aenter__" not in cls.__dict__ and cls.__module__ != __name__:
+            # `async with` must then go through it, and not take the short cut.
+            cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore
+
+    if _INTERPRETED or TYPE_CHECKING:
+
+        async def __aenter__(self) -> None:
+            if not self._take():  # type: ignore[attr-defined]
+                await self._wait_for_turn()
+
+        async def __aexit__(
+            self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+        ) -> None:
+            self.release()  # type: ignore[attr-defined]
+
+    async def _wait_for_turn(self: Any) -> None:
+        if self._take():
+            return
+        waiter = self._take_place()
+        try:
+            await waiter
+        except BaseException:
+            self._give_up(waiter)
+            raise
+        self._arrive()
+
+
+class Lock(_Acquirable, LockCore):
     """A mutual exclusion lock for tasks. Any task may release it.
 
     Fair: those who wait get it in the order in which they asked.
     """
 
-    def __init__(self) -> None:
-        self._state = _FREE
-        self._waiters: WaitLine | None = None  # Invariant: nobody waits while the state is _FREE
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "acquire" in cls.__dict__ and "__aenter__" not in cls.__dict__:
-            # `async with` must then go through it, and not take the short cut below.
-            cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore[method-assign]
-
     def __repr__(self) -> str:
-        return _describe(self, _HELD if self._state is _HELD else _FREE, self._waiters)
-
-    def locked(self) -> bool:
-        """Return True if the lock is held."""
-        return self._state is _HELD
-
-    async def __aenter__(self) -> None:
-        if self._state is _FREE:
-            self._state = _HELD
-        else:
-            await self.acquire()
+        return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
 
     async def acquire(self) -> bool:
         """Wait until the lock is free, take it and return True."""
-        if self._state is _FREE:
-            self._state = _HELD
-            return True
-        if self._waiters is None:
-            self._waiters = WaitLine()
-        waiter = self._new_waiter()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self._hand_over()
-            else:
-                self._waiters.leave(waiter)
-            raise
-        assert self._state is _PROMISED
-        self._state = _HELD
+        if not self._take():
+            await self._wait_for_turn()
         return True
 
-    def release(self) -> None:
-        """Let the next who waits have the lock. RuntimeError if it is not held."""
-        if self._state is not _HELD:
-            raise RuntimeError("Lock is not acquired.")
-        if self._waiters:
-            self._hand_over()
-        else:
-            self._state = _FREE
 
-    def _hand_over(self) -> None:
-        assert self._waiters is not None
-        self._state = _PROMISED if self._waiters.wake_next() else _FREE
-
-
-class Event(_LoopBoundMixin):
+class Event(LoopBound):
     """A flag that tasks wait for."""
 
     def __init__(self) -> None:
@@ -126,7 +110,7 @@ class Event(_LoopBoundMixin):
     def set(self) -> None:
         """Set the flag and wake everyone who waits for it, even if it is cleared before they run."""
         self._value = True
-        if self._waiters:
+        if self._waiters is not None:
             self._waiters.wake_all()
 
     def clear(self) -> None:
@@ -139,8 +123,7 @@ class Event(_LoopBoundMixin):
             return True
         if self._waiters is None:
             self._waiters = WaitLine()
-        waiter = self._new_waiter()
-        self._waiters.append(waiter)
+        waiter = self._stand_in(self._waiters)
         try:
             await waiter
         except BaseException:
@@ -155,7 +138,7 @@ class _LockLike(Protocol):
     def release(self) -> None: ...
 
 
-class Condition(_ContextManagerMixin, _LoopBoundMixin):
+class Condition(_ContextManagerMixin, LoopBound):
     """A condition variable: tasks that hold a lock wait for what other tasks do under the same lock.
 
     `lock` is a Lock (or behaves like one); without it the condition makes its own.
@@ -170,7 +153,7 @@ class Condition(_ContextManagerMixin, _LoopBoundMixin):
         self._waiters = WaitLine()
 
     def __repr__(self) -> str:
-        return _describe(self, _HELD if self.locked() else _FREE, self._waiters)
+        return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
 
     async def wait(self) -> bool:
         """Release the lock, wait until notified, take the lock again and return True.
@@ -180,9 +163,9 @@ class Condition(_ContextManagerMixin, _LoopBoundMixin):
         """
         if not self.locked():
             raise RuntimeError("cannot wait on un-acquired lock")
-        waiter = self._new_waiter()
+        self._get_loop()  # before anything is released
         self.release()
-        self._waiters.append(waiter)
+        waiter = self._stand_in(self._waiters)
         try:
             try:
                 await waiter
@@ -232,8 +215,8 @@ class Condition(_ContextManagerMixin, _LoopBoundMixin):
         self.notify(len(self._waiters))
 
 
-class Semaphore(_ContextManagerMixin, _LoopBoundMixin):
-    """A counter that `release` raises and `acquire` lowers, waiting rather than going below zero.
+class Semaphore(_Acquirable, SemaphoreCore):
+    """A counter that `acquire` lowers, waiting while it is zero, and `release` raises.
 
     `value` is where it starts; ValueError if that is negative. Fair, as Lock is.
     """
@@ -241,66 +224,17 @@ class Semaphore(_ContextManagerMixin, _LoopBoundMixin):
     def __init__(self, value: int = 1) -> None:
         if value < 0:
             raise ValueError("Semaphore initial value must be >= 0")
-        self._value = value
-        self._promised = 0  # how many were woken, with a share of their own, and have not run yet
-        # Invariant: while `_value` is above zero somebody waits only if `_promised` is too.
-        self._waiters: WaitLine | None = None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "acquire" in cls.__dict__ and "__aenter__" not in cls.__dict__:
-            cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore[method-assign]
+        super().__init__(value)
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else f"unlocked, value:{self._value}"
         return _describe(self, state, self._waiters)
 
-    def locked(self) -> bool:
-        """Return True if `acquire` would have to wait."""
-        return self._value == 0 or self._promised > 0
-
-    async def __aenter__(self) -> None:
-        if self._value > 0 and not self._promised:
-            self._value -= 1
-        else:
-            await self.acquire()
-
     async def acquire(self) -> bool:
         """Lower the counter, waiting while it is zero; return True."""
-        if self._value > 0 and not self._promised:
-            self._value -= 1
-            return True
-        if self._waiters is None:
-            self._waiters = WaitLine()
-        waiter = self._new_waiter()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self._promised -= 1
-                self._value += 1
-                self._share_out()
-            else:
-                self._waiters.leave(waiter)
-            raise
-        self._promised -= 1
-        if self._value > 0:
-            self._share_out()  # to those who had to queue behind this task
+        if not self._take():
+            await self._wait_for_turn()
         return True
-
-    def release(self) -> None:
-        """Raise the counter, and wake the first who waits."""
-        self._value += 1
-        if self._waiters and self._waiters.wake_next():
-            self._value -= 1
-            self._promised += 1
-
-    def _share_out(self) -> None:
-        """Wake as many as the counter allows."""
-        while self._value > 0 and self._waiters and self._waiters.wake_next():
-            self._value -= 1
-            self._promised += 1
 
 
 class BoundedSemaphore(Semaphore):
@@ -317,7 +251,7 @@ class BoundedSemaphore(Semaphore):
         super().release()
 
 
-class Barrier(_LoopBoundMixin):
+class Barrier(LoopBound):
     """Lets tasks wait for each other: `wait` returns when `parties` tasks have called it, then starts anew."""
 
     def __init__(self, parties: int) -> None:
@@ -345,7 +279,7 @@ class Barrier(_LoopBoundMixin):
         BrokenBarrierError if the barrier is aborted, or reset while this task waits.
         """
         while self._state in (_DRAINING, _RESETTING):
-            await self._stand_in(self._outside)
+            await self._wait_in(self._outside)
         if self._state is _BROKEN:
             raise BrokenBarrierError("Barrier aborted")
         index = self._count
@@ -356,7 +290,7 @@ class Barrier(_LoopBoundMixin):
                 self._arrived.wake_all()
                 return index
             while self._state is _FILLING:
-                await self._stand_in(self._arrived)
+                await self._wait_in(self._arrived)
             if self._state is not _DRAINING:
                 raise BrokenBarrierError("Abort or reset of barrier")
             return index
@@ -365,9 +299,8 @@ class Barrier(_LoopBoundMixin):
             if self._count == 0:
                 self._open_again()
 
-    async def _stand_in(self, line: WaitLine) -> None:
-        waiter = self._new_waiter()
-        line.append(waiter)
+    async def _wait_in(self, line: WaitLine) -> None:
+        waiter = self._stand_in(line)
         try:
             await waiter
         except BaseException:

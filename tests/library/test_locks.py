@@ -7,7 +7,7 @@ import random
 import pytest
 
 import cede
-from cede.mixins import WaitLine
+from cede.waitlines import WaitLine
 
 
 async def turns(n=3):
@@ -550,7 +550,8 @@ async def test_what_a_barrier_says_of_itself():
 def line_of(loop, n):
     line = WaitLine()
     waiters = [loop.create_future() for _ in range(n)]
-    line.extend(waiters)
+    for waiter in waiters:
+        line.append(waiter)
     return line, waiters
 
 

@@ -99,6 +99,10 @@ cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **
     """Return the result, or raise."""
     cdef object answer
     result[0] = NULL
+    if type(<object>self) is Done:
+        Py_INCREF((<Done>self)._result)
+        result[0] = <PyObject *>(<Done>self)._result
+        return PYGEN_RETURN
     try:
         answer = (<Done>self)._end()
     except BaseException as exc:

@@ -573,6 +573,9 @@ cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)
     return 0
 
+cdef inline int declare(object kind, str name) except -1:
+    return 0
+
 cdef inline object take(list entries, Py_ssize_t index):
     return cede_take(entries, index)
 

@@ -144,6 +144,11 @@ def drop_empty_dict(obj):
     """Do away with an attribute dictionary in which nothing is; one is made when an attribute is set."""
 
 
+def declare(kind, name):
+    """Let the field `name` of the class `kind` be None to begin with; compiled, a field of C is so by nature."""
+    setattr(kind, name, None)
+
+
 # --- Lists --------------------------------------------------------------------------------------
 
 

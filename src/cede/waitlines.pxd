@@ -1,0 +1,54 @@
+cimport cython
+
+from .engine cimport native
+from .engine.done cimport Done
+from .engine.futures cimport Future, new_future
+
+cdef int _PENDING, _SPARSE
+cdef str _FREE, _HELD, _PROMISED
+cdef object _THERE
+
+cdef class WaitLine:
+    cdef list _places
+    cdef Py_ssize_t _head
+    cdef Py_ssize_t _left
+
+    @cython.locals(waiter=Future)
+    cdef bint _wake_next(self) except -1
+    @cython.locals(places=list, index=Py_ssize_t)
+    cdef object _leave(self, Future waiter)
+    cdef object _clear_away(self)
+
+cdef class LoopBound:
+    cdef public object _loop
+
+    cdef Future _new_place(self, WaitLine line)
+
+cdef class LockCore(LoopBound):
+    cdef str _state
+    cdef readonly WaitLine _waiters
+
+    cdef object _hand_over(self)
+    cdef bint _take_now(self) except -1
+
+cdef class SemaphoreCore(LoopBound):
+    cdef public object _value
+    cdef readonly Py_ssize_t _promised
+    cdef readonly WaitLine _waiters
+
+    cdef bint _take_now(self) except -1
+    cdef object _share_out(self)
+
+cdef class QueueCore(LoopBound):
+    cdef public object _maxsize
+    cdef public object _queue
+    cdef readonly WaitLine _getters
+    cdef readonly WaitLine _putters
+    cdef public Py_ssize_t _unfinished_tasks
+    cdef public object _all_done
+    cdef public bint _is_shutdown
+    cdef bint _plain
+    cdef bint _fifo
+
+    cdef object _store(self, object item)
+    cdef object _fetch(self)

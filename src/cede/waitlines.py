@@ -1,0 +1,412 @@
+"""What locks and queues do without suspending: who waits in which line, and who is next. Compiled.
+
+The law of waiting, written once: **whoever wakes a waiter takes it out of the line**, and a waiter
+that was woken and cannot use its turn passes it on. So a line holds only those who still wait, and
+those who were cancelled and not yet cleared away; waking is O(1), and so is cancelling, however
+long the line and in whatever order.
+
+The classes people use derive from these, in `locks` and `queues`: there stand the coroutines, which
+alone can wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from asyncio.queues import QueueEmpty, QueueFull
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .engine import native
+from .engine.done import Done
+from .engine.futures import new_future
+from .engine.running import get_running_loop
+
+try:
+    from asyncio.queues import QueueShutDown  # type: ignore[attr-defined]  # Python 3.13 and later
+except ImportError:
+
+    class QueueShutDown(Exception):  # type: ignore[no-redef]
+        """Raised when putting on to or getting from a shut-down Queue."""
+
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from asyncio import Future as Waiter
+
+_binding = threading.Lock()
+_PENDING = 0  # of `engine.futures`
+_SPARSE = 32  # places that may stand empty at the head of a line before it moves up
+
+# The states of a Lock.
+_FREE = "unlocked"  # nobody holds it and nobody waits
+_HELD = "locked"  # acquired and not yet released
+_PROMISED = "promised"  # released, and its next holder is woken but has not run yet
+
+_NOTHING: Any = object()  # what `_take_item` returns if there is no item
+
+_THERE: Any = Done(None)  # what awaiting gives when there is nothing to wait for; one for all
+
+
+class WaitLine:
+    """Those who wait, first come first served: futures, each awaited by one task.
+
+    `append` puts one in line. A waiter that was cancelled calls `leave`; it may stay in the line
+    for a while, where `wake_next` steps over it.
+    """
+
+    def __init__(self) -> None:
+        self._places: list[Any] = []  # the futures in order; None where one was taken out
+        self._head = 0  # where the first who waits stands; before it nobody does
+        self._left = 0  # an upper bound of how many in the line have left
+
+    def __len__(self) -> int:
+        return len(self._places) - self._head
+
+    def __iter__(self) -> Iterator[Waiter[Any]]:
+        return iter([waiter for waiter in self._places if waiter is not None])
+
+    def append(self, waiter: Waiter[Any]) -> None:
+        """Put a pending future at the end of the line."""
+        self._places.append(waiter)
+
+    def wake_next(self) -> bool:
+        """Take out and wake the first who still waits. Return False if nobody does."""
+        return self._wake_next()
+
+    def _wake_next(self) -> bool:
+        while self._head < len(self._places):
+            waiter = native.take(self._places, self._head)
+            self._head += 1
+            if self._head == len(self._places):
+                self._places.clear()
+                self._head = 0
+            elif self._head >= _SPARSE and self._head * 2 > len(self._places):
+                del self._places[: self._head]
+                self._head = 0
+            if waiter is not None and waiter._phase == _PENDING:
+                waiter._resolve(None)
+                return True
+        return False
+
+    def wake_all(self) -> None:
+        """Take out and wake everyone who still waits."""
+        while self._wake_next():
+            pass
+
+    def leave(self, waiter: Waiter[Any]) -> None:
+        """Take out a waiter that will not use its turn. It may have been taken out already.
+
+        Amortized O(1): one in the middle stays until half of the line has left.
+        """
+        self._leave(waiter)
+
+    def _leave(self, waiter: Waiter[Any]) -> None:
+        places = self._places
+        if not places:
+            return
+        if places[-1] is waiter:
+            places.pop()
+        elif not waiter.done():
+            # Its coroutine was closed, or got an exception thrown in by hand: nothing marks it as gone.
+            for index in range(self._head, len(places)):
+                if places[index] is waiter:
+                    places[index] = None
+        else:
+            self._left += 1
+        if self._left * 2 > len(places) - self._head:
+            self._clear_away()
+
+    def _clear_away(self) -> None:
+        self._places = [waiter for waiter in self._places if waiter is not None and not waiter.done()]
+        self._head = 0
+        self._left = 0
+
+    def waiting(self) -> int:
+        """Return how many wait."""
+        return sum(waiter is not None and not waiter.cancelled() for waiter in self._places)
+
+
+class LoopBound:
+    """An object that belongs to the loop in which it first had to wait."""
+
+    def _get_loop(self) -> AbstractEventLoop:
+        """Return the running loop. RuntimeError if there is none, or if this object belongs to another."""
+        loop = get_running_loop()
+        if loop is not self._loop:
+            self._bind(loop)
+        return loop
+
+    def _bind(self, loop: AbstractEventLoop) -> None:
+        with _binding:  # two threads with a loop each may come at the same time
+            if self._loop is None:
+                self._loop = loop
+        if loop is not self._loop:
+            raise RuntimeError(f"{self!r} is bound to a different event loop")
+
+    def _stand_in(self, line: WaitLine) -> Waiter[Any]:
+        """Return a new future of the running loop, which stands in `line`; the errors are those of `_get_loop`."""
+        return self._new_place(line)
+
+    def _new_place(self, line: WaitLine) -> Waiter[Any]:
+        loop = get_running_loop()
+        if loop is not self._loop:
+            self._bind(loop)
+        waiter = new_future(loop)
+        line._places.append(waiter)
+        return waiter
+
+
+native.declare(LoopBound, "_loop")  # the loop, or None until somebody has to wait
+
+
+class LockCore(LoopBound):
+    """A Lock but for the waiting."""
+
+    def __init__(self) -> None:
+        self._state = _FREE
+        self._waiters: WaitLine | None = None  # Invariant: nobody waits while the state is _FREE
+
+    def locked(self) -> bool:
+        """Return True if the lock is held."""
+        return self._state is _HELD
+
+    def release(self) -> None:
+        """Let the next who waits have the lock. RuntimeError if it is not held."""
+        if self._state is not _HELD:
+            raise RuntimeError("Lock is not acquired.")
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._state = _PROMISED if self._waiters is not None and self._waiters._wake_next() else _FREE
+
+    def _take(self) -> bool:
+        """Take the lock if it is free."""
+        return self._take_now()
+
+    def _take_now(self) -> bool:
+        if self._state is not _FREE:
+            return False
+        self._state = _HELD
+        return True
+
+    def _take_place(self) -> Waiter[Any]:
+        if self._waiters is None:
+            self._waiters = WaitLine()
+        return self._new_place(self._waiters)
+
+    def _arrive(self) -> None:
+        """Take the lock that was promised to the waiter."""
+        assert self._state is _PROMISED
+        self._state = _HELD
+
+    def _give_up(self, waiter: Waiter[Any]) -> None:
+        """The one who waited will not take the lock."""
+        if waiter.done() and not waiter.cancelled():
+            self._hand_over()
+        else:
+            self._waiters._leave(waiter)
+
+    # Compiled, this is what `async with` goes by: both come from the interpreter, which awaits the answer at once.
+
+    def __aenter__(self) -> Any:
+        return _THERE if self._take_now() else self._wait_for_turn()
+
+    def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
+        self.release()
+        return _THERE
+
+
+class SemaphoreCore(LoopBound):
+    """A Semaphore but for the waiting."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._promised = 0  # how many were woken, with a share of their own, and have not run yet
+        # Invariant: while `_value` is above zero somebody waits only if `_promised` is too.
+        self._waiters: WaitLine | None = None
+
+    def locked(self) -> bool:
+        """Return True if `acquire` would have to wait."""
+        return self._promised > 0 or self._value == 0
+
+    def release(self) -> None:
+        """Raise the counter, and wake the first who waits."""
+        if self._waiters is not None and self._waiters._wake_next():
+            self._promised += 1
+        else:
+            self._value += 1
+
+    def _take(self) -> bool:
+        """Lower the counter if that needs no waiting."""
+        return self._take_now()
+
+    def _take_now(self) -> bool:
+        if self._promised or self._value <= 0:
+            return False
+        self._value -= 1
+        return True
+
+    def _take_place(self) -> Waiter[Any]:
+        if self._waiters is None:
+            self._waiters = WaitLine()
+        return self._new_place(self._waiters)
+
+    def _arrive(self) -> None:
+        """Use the share that was promised to the waiter."""
+        self._promised -= 1
+        if self._value > 0:
+            self._share_out()  # to those who had to queue behind this task
+
+    def _give_up(self, waiter: Waiter[Any]) -> None:
+        if waiter.done() and not waiter.cancelled():
+            self._promised -= 1
+            self._value += 1
+            self._share_out()
+        else:
+            self._waiters._leave(waiter)
+
+    def _share_out(self) -> None:
+        """Wake as many as the counter allows."""
+        while self._value > 0 and self._waiters is not None and self._waiters._wake_next():
+            self._value -= 1
+            self._promised += 1
+
+    def __aenter__(self) -> Any:  # as LockCore's
+        return _THERE if self._take_now() else self._wait_for_turn()
+
+    def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
+        self.release()
+        return _THERE
+
+
+class QueueCore(LoopBound):
+    """A Queue but for the waiting and the storing."""
+
+    def __init__(self, maxsize: int = 0) -> None:
+        self._maxsize = maxsize
+        self._getters = WaitLine()
+        self._putters = WaitLine()
+        self._unfinished_tasks = 0  # items put and not yet reported done
+        self._all_done: Any = None  # the Event that join() waits for until the next time the count is zero
+        self._is_shutdown = False
+        self._plain = bool(self._is_plain)  # whether the class has the policy of Queue
+        self._fifo = bool(self._is_fifo)  # whether it also has its storage
+        self._init(maxsize)
+
+    def qsize(self) -> int:
+        """Return how many items are in the queue."""
+        return len(self._queue)
+
+    def empty(self) -> bool:
+        """Return True if there is no item."""
+        return not self._queue
+
+    def full(self) -> bool:
+        """Return True if there is no room; never if the size is not limited."""
+        return 0 < self._maxsize <= self.qsize()
+
+    def put_nowait(self, item: Any) -> None:
+        """Put an item into the queue. QueueFull if there is no room, QueueShutDown if it is shut down."""
+        if self._is_shutdown:
+            raise QueueShutDown
+        if self.full():
+            raise QueueFull
+        self._store(item)
+
+    def get_nowait(self) -> Any:
+        """Take out an item and return it. QueueEmpty if there is none, QueueShutDown if none will come."""
+        if self.empty():
+            if self._is_shutdown:
+                raise QueueShutDown
+            raise QueueEmpty
+        return self._fetch()
+
+    def _put_item(self, item: Any) -> bool:
+        """Put an item if there is room; the errors are those of `put`."""
+        if not self._plain:
+            if self.full():
+                if self._is_shutdown:
+                    raise QueueShutDown
+                return False
+            self.put_nowait(item)
+            return True
+        if self._is_shutdown:
+            raise QueueShutDown
+        if 0 < self._maxsize <= len(self._queue):
+            return False
+        self._store(item)
+        return True
+
+    def _take_item(self) -> Any:
+        """Take out an item and return it, _NOTHING if there is none; the errors are those of `get`."""
+        if not self._plain:
+            if not self.empty():
+                return self.get_nowait()
+        elif self._queue:
+            return self._fetch()
+        if self._is_shutdown:
+            raise QueueShutDown
+        return _NOTHING
+
+    def _store(self, item: Any) -> None:
+        if self._fifo:
+            self._queue.append(item)
+        else:
+            self._put(item)
+        self._unfinished_tasks += 1
+        self._getters._wake_next()
+
+    def _fetch(self) -> Any:
+        item = self._queue.popleft() if self._fifo else self._get()
+        self._putters._wake_next()
+        return item
+
+    def _wait_for_room(self) -> Waiter[Any]:
+        return self._new_place(self._putters)
+
+    def _wait_for_item(self) -> Waiter[Any]:
+        return self._new_place(self._getters)
+
+    def _give_up_putting(self, waiter: Waiter[Any]) -> None:
+        if not waiter.done() or waiter.cancelled():
+            self._putters._leave(waiter)
+        elif not self.full():
+            self._putters._wake_next()
+
+    def _give_up_getting(self, waiter: Waiter[Any]) -> None:
+        if not waiter.done() or waiter.cancelled():
+            self._getters._leave(waiter)
+        elif not self.empty():
+            self._getters._wake_next()
+
+    def task_done(self) -> None:
+        """Report that the work on an item that was taken out is done.
+
+        ValueError if more are reported than were put in.
+        """
+        if self._unfinished_tasks <= 0:
+            raise ValueError("task_done() called too many times")
+        self._unfinished_tasks -= 1
+        if self._unfinished_tasks == 0:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._all_done is not None:
+            self._all_done.set()
+            self._all_done = None
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Let the queue take no more items: `put` raises QueueShutDown, and so does `get` when it is empty.
+
+        With `immediate` what is in it is dropped, and counts as done. Everyone who waits is woken.
+        """
+        self._is_shutdown = True
+        if immediate:
+            while not self.empty():
+                self._get()
+                if self._unfinished_tasks > 0:
+                    self._unfinished_tasks -= 1
+            if self._unfinished_tasks == 0:
+                self._finish()
+        self._getters.wake_all()
+        self._putters.wake_all()
