@@ -21,8 +21,8 @@ case ${1:-} in
 --programs)
     environment=(programs requirements/test.txt requirements/programs.txt requirements/programs-more.txt)
     # Plugins of pytest's that are among the libraries are tested, not used.
-    options=(-m programs -p no:asyncio tests/programs)
-    later=(-m "programs(pure=True)" -p no:asyncio tests/programs)
+    options=(-m programs -p no:asyncio --dist loadfile tests/programs)
+    later=(-m "programs(pure=True)" -p no:asyncio --dist loadfile tests/programs)
     shift
     ;;
 esac

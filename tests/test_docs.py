@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "docs/index.md", "docs/getting-started.md", "docs/two-speeds.md", "CONTRIBUTING.md"]
+PAGES = [
+    "README.md",
+    "docs/index.md",
+    "docs/getting-started.md",
+    "docs/two-speeds.md",
+    "docs/executors.md",
+    "CONTRIBUTING.md",
+]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
