@@ -47,7 +47,7 @@ bench: ## the benchmarks; they write docs/performance.md
 	@python=$$($(bench_venv)) && CEDE_EXT=require $$python $(in_place) && \
 		$$python -m benchmarks --install && $$python -m benchmarks $(ARGS)
 
-lint: ## ruff, cython-lint and mypy --strict
+lint: ## ruff, cython-lint, mypy --strict and basedpyright
 	@scripts/lint.sh $(PYTHON)
 
 format: ## bring every file into the form that lint asks for

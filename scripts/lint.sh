@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ruff, cython-lint, mypy --strict, shellcheck: all of them run, and the exit status tells whether any complained.
+# ruff, cython-lint, mypy --strict, basedpyright, shellcheck: all of them run, and the exit status tells whether any complained.
 #
 #     scripts/lint.sh PYTHON
 set -euo pipefail
@@ -20,5 +20,7 @@ check "$bin/ruff" check --quiet --output-format concise .
 check "$bin/ruff" format --quiet --check --output-format concise .
 [[ ${#pxds[@]} -eq 0 ]] || check "$bin/cython-lint" "${pxds[@]}"
 check "$bin/mypy"
+check "$bin/mypy" --config-file tests/typing/mypy.ini
+check "$bin/basedpyright" --project tests/typing/pyright.json
 check "$bin/shellcheck" --external-sources --source-path=scripts scripts/*.sh .ci/run
 exit "$status"

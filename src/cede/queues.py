@@ -13,7 +13,14 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .locks import Event
-from .waitlines import _NOTHING, QueueCore, QueueShutDown
+from .waitlines import _NOTHING, QueueCore
+
+if TYPE_CHECKING:
+
+    class QueueShutDown(Exception): ...
+
+else:
+    from .waitlines import QueueShutDown
 
 __all__ = ("Queue", "PriorityQueue", "LifoQueue", "QueueFull", "QueueEmpty", "QueueShutDown")
 

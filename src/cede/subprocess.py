@@ -161,14 +161,14 @@ class Process:
         """Send SIGKILL."""
         self._transport.kill()
 
-    async def communicate(self, input: bytes | bytearray | memoryview | None = None) -> tuple[Any, Any]:
+    async def communicate(self, input: bytes | bytearray | memoryview | None = None) -> tuple[bytes, bytes]:
         """Send `input` to stdin and close it, read stdout and stderr to their ends, wait for the process.
 
         Returns what was read, as (stdout, stderr); None for what is no pipe.
         """
         _, stdout, stderr = await gather(self._feed_stdin(input), self._read_stream(1), self._read_stream(2))
         await self.wait()
-        return stdout, stderr
+        return stdout, stderr  # type: ignore[return-value]  # as typeshed: whoever asks for one knows it is a pipe
 
     async def _feed_stdin(self, input: bytes | bytearray | memoryview | None) -> None:
         stdin = self.stdin

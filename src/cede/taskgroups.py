@@ -82,10 +82,10 @@ class TaskGroup:
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> bool:
+    ) -> None:  # Type checkers would take a bool to mean that it swallows what the body raises.
         try:
             await self._aexit(exc)
-            return True
+            return True  # type: ignore[return-value]
         finally:
             # Exceptions hold the frames of their tracebacks: leave no way from there back to them.
             self._parent_task = None

@@ -7,25 +7,22 @@ future stand for many, `waiting` waits for what others own.
 from __future__ import annotations
 
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from .coroutines import native_coroutine
 from .engine.futures import new_future
 from .engine.running import all_tasks, current_task, get_running_loop
-from .gathering import _GatheringFuture, gather, shield  # noqa: F401
-from .spawning import (
-    create_eager_task_factory,
-    create_task,
-    eager_task_factory,
-    ensure_future,
-    run_coroutine_threadsafe,
-)
+from .gathering import _GatheringFuture, shield  # noqa: F401
+from .spawning import create_eager_task_factory, create_task, eager_task_factory, run_coroutine_threadsafe
 from .waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait, wait_for
 
 if TYPE_CHECKING:
-    from asyncio import Future, Task
+    # What these return depends on what they are given, in a dozen overloads each.
+    from asyncio import Future, Task, ensure_future, gather, sleep
 else:
     from .engine.tasks import Task
+    from .gathering import gather
+    from .spawning import ensure_future
 
 __all__ = (
     "Task",
@@ -51,13 +48,7 @@ __all__ = (
     "_leave_task",
 )
 
-T = TypeVar("T")
-
-if TYPE_CHECKING:
-
-    async def sleep(delay: float, result: T = ...) -> T: ...
-
-else:
+if not TYPE_CHECKING:
 
     @native_coroutine
     def sleep(delay, result=None):

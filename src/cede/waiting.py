@@ -25,8 +25,10 @@ from .timeouts import Timeout
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Handle, Task
+    from collections.abc import AsyncIterator, Iterator
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Future[Any]")
 
 FIRST_COMPLETED = concurrent.futures.FIRST_COMPLETED
 FIRST_EXCEPTION = concurrent.futures.FIRST_EXCEPTION
@@ -84,8 +86,8 @@ class _Wait:
 
 
 async def wait(
-    fs: Iterable[Future[T]], *, timeout: float | None = None, return_when: str = ALL_COMPLETED
-) -> tuple[set[Future[T]], set[Future[T]]]:
+    fs: Iterable[F], *, timeout: float | None = None, return_when: str = ALL_COMPLETED
+) -> tuple[set[F], set[F]]:
     """Wait for futures and tasks; return two sets, those that are done and those that are not.
 
     `return_when` is FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED. When `timeout` seconds are
@@ -98,7 +100,7 @@ async def wait(
         raise ValueError("Set of Tasks/Futures is empty.")
     if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
         raise ValueError(f"Invalid return_when value: {return_when}")
-    futures = set(fs)
+    futures: set[Any] = set(fs)
     for future in futures:
         if iscoroutine(future):
             raise TypeError("Passing coroutines is forbidden, use tasks explicitly.")
@@ -228,7 +230,13 @@ class _AsCompleted:
         self._pending.clear()
 
 
-def as_completed(fs: Iterable[Awaitable[T]], *, timeout: float | None = None) -> Any:
+if TYPE_CHECKING:
+
+    class Steps(Iterator[Coroutine[Any, Any, T]], AsyncIterator[Future[T]]):
+        """What `as_completed` returns, to go through with `for` or with `async for`."""
+
+
+def as_completed(fs: Iterable[Awaitable[T]], *, timeout: float | None = None) -> Steps[T]:
     """Run awaitables at the same time and go through them in the order in which they become done.
 
         async for task in as_completed(tasks):      # the very tasks and futures that were given,
@@ -242,4 +250,4 @@ def as_completed(fs: Iterable[Awaitable[T]], *, timeout: float | None = None) ->
     """
     if inspect.isawaitable(fs):
         raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
-    return _AsCompleted(fs, timeout)
+    return _AsCompleted(fs, timeout)  # type: ignore[return-value]

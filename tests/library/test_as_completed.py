@@ -63,7 +63,7 @@ async def test_duplicates_come_once():
 async def test_the_time_being_up_fails_every_step_that_is_left(loop):
     slow = [cede.create_task(cede.sleep(1000)) for _ in range(2)]
     outcomes = []
-    for step in cede.as_completed([returning(1), *slow], timeout=0.001):
+    for step in cede.as_completed([returning(1), *slow], timeout=0.05):
         try:
             outcomes.append(await step)
         except TimeoutError:
@@ -78,7 +78,7 @@ async def test_the_time_being_up_ends_async_iteration():
     slow = cede.create_task(cede.sleep(1000))
     seen = []
     with pytest.raises(TimeoutError):
-        async for task in cede.as_completed([returning(1), slow], timeout=0.001):
+        async for task in cede.as_completed([returning(1), slow], timeout=0.05):
             seen.append(await task)
     assert seen == [1]
     slow.cancel()
