@@ -62,4 +62,3 @@ cdef class TlsTransport(StreamTransport):
     cdef object _shutdown_done(self)
     cdef object _tell_of_end(self)
     cdef object _abandoned(self)
-
