@@ -81,7 +81,7 @@ class TaskGroup:
         return self
 
     async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+        self, et: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:  # Type checkers would take a bool to mean that it swallows what the body raises.
         try:
             await self._aexit(exc)
