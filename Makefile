@@ -13,7 +13,7 @@ bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
-.PHONY: help build debug test test-compiled test-pure programs conformance demo bench lint format docs dist clean
+.PHONY: help build debug test test-compiled test-pure programs conformance soak demo bench lint format docs dist clean
 
 help:
 	@sed -n 's/^#     //p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
@@ -39,6 +39,9 @@ programs: ## other people's programs on cede: the tests that want many libraries
 conformance: ## all of CPython's own asyncio tests on cede, in both modes and speeds; minutes
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && \
 		$$python -m tests.conformance $(ARGS) && CEDE_PURE=1 $$python -m tests.conformance $(ARGS)
+
+soak: debug ## an hour of mixed load on a debug build: no leak, no hang; ARGS="--minutes 5" (then: make build)
+	@python=$$($(test_venv)) && $$python -X dev scripts/soak.py $(ARGS)
 
 demo: ## examples/demo.py on cede, asyncio and uvloop side by side
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && $$python examples/demo.py $(ARGS)
