@@ -9,6 +9,7 @@ Environment variables:
     CEDE_EXT=auto      (default) compile if there is a C compiler, else say so in one line and install plain Python
     CEDE_EXT=require   compile, or fail
     CEDE_EXT=off       plain Python
+    CEDE_CFLAGS=-O1    more options for the C compiler, after the usual ones
     CEDE_DEBUG=1       -O0 -g, bounds checks, line tracing, and an annotated HTML page beside each C file
 """
 
@@ -67,6 +68,7 @@ DEBUG_DIRECTIVES = {
     "profile": True,
 }
 
+CFLAGS = os.environ.get("CEDE_CFLAGS", "").split()
 ROOT = Path(__file__).resolve().parent
 DEBUG = os.environ.get("CEDE_DEBUG", "") not in ("", "0")
 JOBS = os.cpu_count() or 1
@@ -93,7 +95,7 @@ def extensions(mode: str) -> list[Extension]:
             ["src/" + name.replace(".", "/") + ".py"],
             define_macros=macros,
             # No -march: a wheel runs on machines it was not built on. -g0 halves the time to compile.
-            extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3", "-g0"],
+            extra_compile_args=[*(["-O0", "-g"] if DEBUG else ["-O3", "-g0"]), *CFLAGS],
             optional=mode != "require",
         )
         for name in COMPILED_MODULES
@@ -140,7 +142,7 @@ class BuildExt(build_ext):
         from Cython.Build import cythonize
 
         os.chdir(ROOT)
-        build_dir = f"build/cython-{sys.implementation.cache_tag}{'-debug' if DEBUG else ''}"
+        build_dir = f"build/cython{'-debug' if DEBUG else ''}"  # the C is the same for every Python
         # Cython does not see that `from . cimport native` depends on native.pxd.
         made_at = min((path.stat().st_mtime for path in Path(build_dir).glob("**/*.c")), default=0.0)
         changed_at = max(path.stat().st_mtime for path in Path("src").glob("**/*.pxd"))
@@ -175,7 +177,8 @@ class BuildExt(build_ext):
 
 def main() -> None:
     mode = wanted()
-    build_base = f"build/{'debug' if DEBUG else 'release'}"
+    # What was compiled with other options stands in another folder: it is not made again when they change.
+    build_base = f"build/{'debug' if DEBUG else 'release'}{''.join(CFLAGS)}"
     setup(
         ext_modules=extensions(mode),
         cmdclass={"build_ext": BuildExt},

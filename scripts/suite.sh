@@ -6,7 +6,8 @@
 # PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
 # SPEED is `compiled` or `pure`. The tests that build and install the package run in the first speed only, and with
 # --once-elsewhere not at all: one interpreter may run them for all. Every speed runs even if an earlier one failed;
-# the exit status tells whether any did. A run that collects no test counts as failed.
+# the exit status tells whether any did. A run that collects no test counts as failed. Three processes share the tests,
+# for many wait for other programs; CEDE_TEST_JOBS is another number.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -58,7 +59,7 @@ for speed in "${speeds[@]}"; do
     *) die "unknown speed: $speed (compiled or pure)" ;;
     esac
     printf '\n######## %s, %s\n' "$("$venv_python" -V)" "$speed"
-    "$venv_python" -m pytest -n "${CEDE_TEST_JOBS:-2}" "${pure[@]}" "${options[@]}" "$@" || status=1
+    "$venv_python" -m pytest -n "${CEDE_TEST_JOBS:-3}" --dist worksteal "${pure[@]}" "${options[@]}" "$@" || status=1
     options=("${later[@]}")
 done
 exit "$status"

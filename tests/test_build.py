@@ -129,7 +129,7 @@ def run_installed(wheel: Path, folder: Path) -> list[str]:
 
 
 def test_compiled_wheel(sdist: Path, tmp_path: Path) -> None:
-    outcome, wheel = build_wheel(sdist, tmp_path, CEDE_EXT="require")
+    outcome, wheel = build_wheel(sdist, tmp_path, CEDE_EXT="require", CEDE_CFLAGS="-O0")
     assert outcome.status == 0, outcome.output
     assert wheel is not None
     assert outcome.lines_said() == []
@@ -180,7 +180,7 @@ def test_one_module_that_does_not_compile_takes_the_others_along(sdist: Path, tm
     compiler = tmp_path / "cc"
     compiler.write_text('#!/bin/sh\ncase "$*" in *tasks*) echo "no tasks today" >&2; exit 1;; esac\nexec cc "$@"\n')
     compiler.chmod(0o755)
-    outcome, wheel = build_wheel(sdist, tmp_path, CC=str(compiler), CFLAGS="-O0")
+    outcome, wheel = build_wheel(sdist, tmp_path, CC=str(compiler), CEDE_CFLAGS="-O0")
     assert outcome.status == 0, outcome.output
     assert wheel is not None
     assert len(outcome.lines_said()) == 1

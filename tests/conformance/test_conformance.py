@@ -10,14 +10,17 @@ import sys
 
 import pytest
 
+import cede
 from tests.conformance import place, suite
 
 SLOW = ("test_ssl", "test_sslproto")  # half of the time
+# As plain Python only the mode that asks for more of cede: its loops run in both.
+MODES = place.MODES if cede.compiled else ("package",)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("mode", place.MODES)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("module", [name for name in suite.modules() if name not in SLOW] or [None])
 def test_cpythons_own_tests(mode, module):
     if module is None:

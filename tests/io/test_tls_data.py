@@ -131,7 +131,7 @@ async def test_writes_of_all_sizes_while_the_peer_is_slow(world, loop, recorder)
         sent = bytearray()
 
         async def write():
-            for _ in range(300):
+            for _ in range(120):
                 data = chance.randbytes(chance.choice([1, 10, 1000, 5000, RECORD, 20_000, 70_000]))
                 sent.extend(data)
                 transport.write(data)
@@ -166,9 +166,9 @@ async def test_writing_is_paused_in_bytes(world, loop, recorder):
 
 async def test_a_burst_in_one_turn_pauses_at_once(world, loop, recorder):
     async with world.connected(recorder) as (transport, protocol, peer):
-        transport.write(bytes(20_000_000))
+        transport.write(bytes(8_000_000))
         assert protocol.calls == ["made", "pause"]
-        await peer.receive(20_000_000)
+        await peer.receive(8_000_000)
         await turns()
         assert protocol.calls == ["made", "pause", "resume"]
 

@@ -93,7 +93,7 @@ def test_load(server: Server, program: Callable[[str, str], str], connections: i
         program("wrk", "wrk"),
         "-t1",
         f"-c{connections}",
-        "-d2s",
+        "-d1s",
         "--latency",
         f"http://127.0.0.1:{server.port}/",
     ]
@@ -102,7 +102,7 @@ def test_load(server: Server, program: Callable[[str, str], str], connections: i
     assert "Socket errors" not in done.stdout, done.stdout
     assert "Non-2xx" not in done.stdout, done.stdout
     requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
-    assert requests > 200, done.stdout
+    assert requests > 50, done.stdout
     assert "Traceback" not in server.running.output
     with server.connect() as sock:  # and it still serves
         connection = Connection(sock)
