@@ -41,6 +41,7 @@ COMPILED_MODULES = [
     "cede.io.stream_transport",
     "cede.io.stream_buffer",
     "cede.io.stream_ends",
+    "cede.io.socket_waits",
     "cede.io.pipe_transport",
     "cede.io.datagram_transport",
     "cede.io.listener",

@@ -39,7 +39,7 @@ LAYERS: dict[str, str] = {
     "2 io": """
         io
         io.write_buffer io.endpoint io.stream_transport io.stream_buffer io.stream_ends
-        io.pipe_transport io.datagram_transport io.listener
+        io.socket_waits io.pipe_transport io.datagram_transport io.listener
         io.tls_transport io.tls_socket io.tls_bytes
     """,
     "3 net": """

@@ -24,6 +24,7 @@ cdef class Loop:
     cdef list _flushing
     cdef readonly dict _transports
     cdef dict _callbacks
+    cdef dict _waits
     cdef readonly bint _stopping
     cdef readonly bint _closed
     cdef readonly bint _debug

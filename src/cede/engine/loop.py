@@ -75,6 +75,7 @@ class Loop:
         self._flushing = []  # transports with output to send before the loop looks again
         self._transports = {}  # {descriptor: weak reference to the transport that owns it}
         self._callbacks = {}  # {descriptor: what add_reader and add_writer keep}
+        self._waits = {}  # {descriptor: what the sock_* methods keep of a socket}
         self._stopping = False
         self._closed = False
         self._debug = False
@@ -339,6 +340,7 @@ class Loop:
         self._waker.close()
         self._poller.close()
         self._callbacks.clear()
+        self._waits.clear()
         self._timers._clear()
         self._incoming.clear()
         self._ready.clear()

@@ -54,12 +54,6 @@ cdef extern from *:
         return pair;
     }
 
-    static CYTHON_INLINE PyObject *cede_send(PyObject *coro) {
-        PyObject *value = NULL;
-        PySendResult outcome = PyIter_Send(coro, Py_None, &value);
-        return cede_answer(outcome, value);
-    }
-
     static CYTHON_INLINE PyObject *cede_resume(PyObject *context, PyObject *coro) {
         PyObject *value = NULL;
         PySendResult outcome;
@@ -267,6 +261,35 @@ cdef extern from *:
         return PyErr_SetFromErrno(PyExc_OSError);
     }
 
+    /* As cede_read, from a socket, which may be a blocking one. */
+    static PyObject *cede_receive(int fd, PyObject *buffer, Py_ssize_t size) {
+        Py_ssize_t count;
+        if (size <= PyByteArray_GET_SIZE(buffer)) {
+            char *memory = PyByteArray_AS_STRING(buffer);
+            count = recv(fd, memory, size, MSG_DONTWAIT);
+            if (count >= 0) return PyBytes_FromStringAndSize(memory, count);
+        } else {
+            PyObject *data = PyBytes_FromStringAndSize(NULL, size);
+            if (data == NULL) return NULL;
+            count = recv(fd, PyBytes_AS_STRING(data), size, MSG_DONTWAIT);
+            if (count >= 0) {
+                if (count < size) _PyBytes_Resize(&data, count);
+                return data;
+            }
+            Py_DECREF(data);
+        }
+        if (cede_would_block()) Py_RETURN_NONE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+
+    static Py_ssize_t cede_send_bytes(int fd, PyObject *data) {
+        Py_ssize_t count = send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count >= 0) return count;
+        if (cede_would_block()) return 0;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+
     static Py_ssize_t cede_read_into(int fd, PyObject *target) {
         Py_buffer view;
         Py_ssize_t count;
@@ -431,7 +454,6 @@ cdef extern from *:
         }
     }
     """
-    object cede_send(object coro)
     object cede_resume(object context, object coro)
     object cede_throw(object context, object coro, object name, object exc)
     object cede_result_of(object future, object name)
@@ -440,6 +462,8 @@ cdef extern from *:
     object cede_call_one(object context, object callback, object arg)
     object cede_call_method(object context, object target, object name, object arg)
     object cede_read(int fd, object buffer, Py_ssize_t size)
+    object cede_receive(int fd, object buffer, Py_ssize_t size)
+    Py_ssize_t cede_send_bytes(int fd, object data) except -1
     Py_ssize_t cede_read_into(int fd, object target) except -2
     Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
     int cede_is_unshared(object obj)
@@ -468,9 +492,6 @@ cdef extern from *:
     object cede_event_buffer()
     void cede_precise_waits(int enable)
 
-
-cdef inline object send(object coro):
-    return cede_send(coro)
 
 cdef inline object resume(object context, object coro):
     return cede_resume(context, coro)
@@ -536,6 +557,12 @@ cdef inline object read_buffer(Py_ssize_t size):
 
 cdef inline object read(int fd, object buffer, Py_ssize_t size):
     return cede_read(fd, buffer, size)
+
+cdef inline object receive(object sock, int fd, object buffer, Py_ssize_t size):
+    return cede_receive(fd, buffer, size)
+
+cdef inline Py_ssize_t send_bytes(object sock, int fd, object data) except -1:
+    return cede_send_bytes(fd, data)
 
 cdef inline Py_ssize_t read_into(int fd, object buffer) except -2:
     return cede_read_into(fd, buffer)

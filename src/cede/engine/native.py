@@ -22,18 +22,11 @@ import time
 # the user's traceback. No awaitable yields such a pair.
 
 
-def send(coro):
-    """Run `coro` to its next suspension: what it yielded, or the pair of its end."""
-    try:
-        return coro.send(None)
-    except StopIteration as stop:
-        return (StopIteration, stop.value)
-    except BaseException as exc:
-        return (BaseException, _without_our_frame(exc))
-
-
 def resume(context, coro):
-    """`send(coro)` inside `context`. A context that is entered already answers with RuntimeError."""
+    """Run `coro` inside `context` to its next suspension: what it yielded, or the pair of its end.
+
+    A context that is entered already answers with RuntimeError.
+    """
     try:
         return context.run(coro.send, None)
     except StopIteration as stop:
@@ -43,7 +36,7 @@ def resume(context, coro):
 
 
 def throw(context, coro, exc):
-    """Raise `exc` where `coro` is suspended, inside `context`; the answer is `send`'s."""
+    """Raise `exc` where `coro` is suspended, inside `context`; the answer is `resume`'s."""
     try:
         return context.run(coro.throw, exc)
     except StopIteration as stop:
@@ -258,6 +251,22 @@ def read(fd, buffer, size):
         return memory[: os.readv(fd, (memory,))].tobytes()
     except (BlockingIOError, InterruptedError):
         return None
+
+
+def receive(sock, fd, buffer, size):
+    """Read at most `size` bytes from a socket, as `read` does; compiled, also from a blocking one without blocking."""
+    try:
+        return sock.recv(size)
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
+def send_bytes(sock, fd, data):
+    """Send what a socket takes of `data` (bytes) at once; return how much that was; OSError as the system says."""
+    try:
+        return sock.send(data)
+    except (BlockingIOError, InterruptedError):
+        return 0
 
 
 def read_into(fd, buffer):

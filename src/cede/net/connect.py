@@ -18,9 +18,9 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..io.socket_waits import refuse_tls_socket
 from ..io.stream_transport import StreamTransport
 from .resolve import AddrInfo, resolve
-from .sockets import refuse_tls_socket
 from .staggered import staggered_race
 from .start_tls import make_tls_transport
 

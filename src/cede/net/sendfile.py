@@ -49,7 +49,7 @@ async def _native(loop: Any, transport: Any, file: Any, offset: int, count: int 
     loop._disclaim(fd, transport)  # so that the socket may be waited for as a plain one
     try:
         await empty
-        return await sendfile_by_kernel(loop, sock, file, offset, count, stand_in.writable)
+        return await sendfile_by_kernel(sock, file, offset, count, lambda: stand_in.writable(fd))
     finally:
         transport._reset_empty_waiter()
         if not transport.is_closing():
@@ -101,17 +101,16 @@ class StandIn(asyncio.Protocol):
         if self._ready is not None:
             await self._ready
 
-    async def writable(self, loop: Any, sock: Any) -> None:
+    async def writable(self, fd: int) -> None:
         """Wait for room in the kernel. ConnectionError if the connection is lost meanwhile."""
-        fd = sock.fileno()
-        self._room = loop.create_future()
-        handle = loop._add_writer(fd, release, self._room)
+        self._room = self._loop.create_future()
+        handle = self._loop._add_writer(fd, release, self._room)
         try:
             await self._room
         finally:
             self._room = None
             if not handle.cancelled():
-                loop._remove_writer(fd)
+                self._loop._remove_writer(fd)
 
     def leave(self) -> None:
         """Give the transport its protocol back."""

@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..io.listener import Listener
+from ..io.socket_waits import refuse_tls_socket
 from ..io.stream_transport import StreamTransport
 from .awaiting import SideBySide, next_turn, release
 from .connect import check_tls_arguments
 from .resolve import AddrInfo, resolve
-from .sockets import refuse_tls_socket
 from .start_tls import make_tls_transport
 
 logger = logging.getLogger("asyncio")

@@ -16,16 +16,9 @@ import socket
 import sys
 from typing import Any
 
+from ..io.socket_waits import waits_of
 from .awaiting import release
 from .resolve import is_literal, resolve
-
-try:
-    from ssl import SSLSocket
-except ImportError:  # a Python without OpenSSL
-
-    class SSLSocket:  # type: ignore[no-redef]
-        """What no socket is an instance of."""
-
 
 _INET = (socket.AF_INET, socket.AF_INET6)
 
@@ -37,42 +30,7 @@ _LONGEST_PAUSE = 0.1
 _FILE_CHUNK = 256 * 1024
 
 
-def refuse_tls_socket(sock: Any) -> None:
-    """TypeError for an `ssl.SSLSocket`: its readiness is not its descriptor's."""
-    if isinstance(sock, SSLSocket):
-        raise TypeError("Socket cannot be of type SSLSocket")
-
-
-def _check(loop: Any, sock: Any) -> None:
-    refuse_tls_socket(sock)
-    if loop.get_debug() and sock.gettimeout() != 0:
-        raise ValueError("the socket must be non-blocking")
-
-
 # --- Waiting -------------------------------------------------------------------------------------
-
-
-async def _readable(loop: Any, sock: Any) -> None:
-    fd = loop._unclaimed(sock)
-    ready = loop.create_future()
-    handle = loop._add_reader(fd, release, ready)
-    try:
-        await ready
-    finally:
-        # A cancelled handle means that somebody else watches this descriptor by now.
-        if not handle.cancelled():
-            loop._remove_reader(fd)
-
-
-async def _writable(loop: Any, sock: Any) -> None:
-    fd = loop._unclaimed(sock)
-    ready = loop.create_future()
-    handle = loop._add_writer(fd, release, ready)
-    try:
-        await ready
-    finally:
-        if not handle.cancelled():
-            loop._remove_writer(fd)
 
 
 async def _pause(loop: Any, delay: float) -> None:
@@ -89,52 +47,49 @@ async def _pause(loop: Any, delay: float) -> None:
 
 async def sock_recv(loop: Any, sock: socket.socket, n: int) -> bytes:
     """Receive up to `n` bytes; b"" at the end of the stream."""
-    _check(loop, sock)
-    while True:
-        try:
-            return sock.recv(n)
-        except (BlockingIOError, InterruptedError):
-            pass
-        await _readable(loop, sock)
+    waits: Any = waits_of(loop, sock)
+    while (data := waits.receive(sock, n)) is None:
+        await waits.readable()
+    return data  # type: ignore[no-any-return]
 
 
 async def sock_recv_into(loop: Any, sock: socket.socket, buf: Any) -> int:
     """Receive into the writable buffer `buf`; return the number of bytes."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
     while True:
         try:
             return sock.recv_into(buf)
         except (BlockingIOError, InterruptedError):
             pass
-        await _readable(loop, sock)
+        await waits.readable()
 
 
 async def sock_recvfrom(loop: Any, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
     """Receive a datagram of up to `bufsize` bytes; return it and the sender's address."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
     while True:
         try:
             return sock.recvfrom(bufsize)
         except (BlockingIOError, InterruptedError):
             pass
-        await _readable(loop, sock)
+        await waits.readable()
 
 
 async def sock_recvfrom_into(loop: Any, sock: socket.socket, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
     """Receive a datagram of up to `nbytes` bytes (0: what fits) into `buf`; return its size and the sender."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
     size = nbytes or len(buf)
     while True:
         try:
             return sock.recvfrom_into(buf, size)
         except (BlockingIOError, InterruptedError):
             pass
-        await _readable(loop, sock)
+        await waits.readable()
 
 
 async def sock_accept(loop: Any, sock: socket.socket) -> tuple[socket.socket, Any]:
     """Accept a connection; return its socket, non-blocking, and the peer's address."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
     while True:
         try:
             conn, address = sock.accept()
@@ -143,7 +98,7 @@ async def sock_accept(loop: Any, sock: socket.socket) -> tuple[socket.socket, An
         else:
             conn.setblocking(False)
             return conn, address
-        await _readable(loop, sock)
+        await waits.readable()
 
 
 # --- Sending -------------------------------------------------------------------------------------
@@ -151,9 +106,11 @@ async def sock_accept(loop: Any, sock: socket.socket) -> tuple[socket.socket, An
 
 async def sock_sendall(loop: Any, sock: socket.socket, data: Any) -> None:
     """Send all of `data`. After an error or a cancellation nobody knows how much of it was sent."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
+    sent = waits.send(sock, data)
+    if sent and sent == len(data):
+        return
     with memoryview(data).cast("B") as rest:
-        sent = 0
         while True:
             try:
                 sent += sock.send(rest[sent:])
@@ -161,18 +118,18 @@ async def sock_sendall(loop: Any, sock: socket.socket, data: Any) -> None:
                 pass
             if sent == len(rest):
                 return
-            await _writable(loop, sock)
+            await waits.writable()
 
 
 async def sock_sendto(loop: Any, sock: socket.socket, data: Any, address: Any) -> int:
     """Send a datagram to `address`; return the number of bytes."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
     while True:
         try:
             return sock.sendto(data, address)
         except (BlockingIOError, InterruptedError):
             pass
-        await _writable(loop, sock)
+        await waits.writable()
 
 
 # --- Connecting ----------------------------------------------------------------------------------
@@ -180,7 +137,7 @@ async def sock_sendto(loop: Any, sock: socket.socket, data: Any, address: Any) -
 
 async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> None:
     """Connect to `address`, a name or a literal."""
-    _check(loop, sock)
+    waits: Any = waits_of(loop, sock)
     family = sock.family  # asked once: it makes an enum member each time
     if family in _INET and not is_literal(family, address):
         infos = await resolve(loop, address, family=family, type=sock.type, proto=sock.proto)
@@ -198,7 +155,7 @@ async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> None:
         # A unix listener whose queue is full: nothing was begun, and no event will tell of room in it.
         await _pause(loop, pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-    await _writable(loop, sock)
+    await waits.writable()
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code != 0:
         raise OSError(code, f"Connect call failed {address}")
@@ -215,12 +172,10 @@ async def sock_sendfile(
     The file's position ends behind the last byte sent, also after an error. The kernel copies the
     bytes where it can; where not, SendfileNotAvailableError unless `fallback`, which reads and sends.
     """
-    if loop.get_debug() and sock.gettimeout() != 0:
-        raise ValueError("the socket must be non-blocking")
-    refuse_tls_socket(sock)
+    waits: Any = waits_of(loop, sock)
     check_sendfile_arguments(sock, file, offset, count)
     try:
-        return await sendfile_by_kernel(loop, sock, file, offset, count)
+        return await sendfile_by_kernel(sock, file, offset, count, waits.writable)
     except asyncio.SendfileNotAvailableError:
         if not fallback:
             raise
@@ -254,10 +209,8 @@ def _descriptor_and_size(file: Any) -> tuple[int, int]:
         raise asyncio.SendfileNotAvailableError("not a regular file") from None
 
 
-async def sendfile_by_kernel(
-    loop: Any, sock: socket.socket, file: Any, offset: int, count: int | None, writable: Any = _writable
-) -> int:
-    """`sock_sendfile` without its fallback; `writable(loop, sock)` waits for room in the kernel."""
+async def sendfile_by_kernel(sock: socket.socket, file: Any, offset: int, count: int | None, writable: Any) -> int:
+    """`sock_sendfile` without its fallback; awaiting `writable()` waits for room in the kernel."""
     fd, size = _descriptor_and_size(file)
     limit = count or size
     sent = 0
@@ -278,7 +231,7 @@ async def sendfile_by_kernel(
                 break
             sent += max(done, 0)
             if count is None or sent < count:
-                await writable(loop, sock)
+                await writable()
         return sent
     finally:
         os.lseek(fd, offset + sent, os.SEEK_SET)

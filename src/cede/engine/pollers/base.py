@@ -9,11 +9,15 @@ answered, and never for a descriptor that was removed since the wait began.
 
 HANGUP may come with them, unasked: the peer's end, or an error, may stand behind what can be read. A poller
 that never tells of it makes nothing wrong; one that cannot know says it with every READABLE.
+
+An interest may have EDGE in it: then it is enough to tell of changes. A poller that does so says `tells_changes`; to
+the others the bit means nothing.
 """
 
 READABLE = 1
 WRITABLE = 4
 HANGUP = 8
+EDGE = 16
 
 
 class Poller:
@@ -21,6 +25,11 @@ class Poller:
 
     `wait` hands each watcher what came through `handles.deliver(watcher, events)`.
     """
+
+    @property
+    def tells_changes(self):
+        """Whether EDGE means something to this poller."""
+        return False
 
     def add(self, fd, watcher, interest):
         """Watch the descriptor `fd` for `interest`; `watcher` is told. OSError as the system says.

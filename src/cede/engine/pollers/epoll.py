@@ -13,7 +13,7 @@ import errno
 import select
 
 from .. import native
-from .base import HANGUP, READABLE, WRITABLE, Poller
+from .base import EDGE, HANGUP, READABLE, WRITABLE, Poller
 
 _IN = 1  # EPOLLIN
 _OUT = 4  # EPOLLOUT
@@ -29,8 +29,12 @@ class EpollPoller(Poller):
         self._watchers = []  # the watcher of each descriptor, by its number; None where none is
         self._buffer = native.event_buffer()
 
+    @property
+    def tells_changes(self):
+        return True
+
     def add(self, fd, watcher, interest):
-        asked = interest | _RDHUP if interest & READABLE else interest
+        asked = _asked(interest)
         try:
             self._epoll.register(fd, asked)
         except FileExistsError:
@@ -38,7 +42,7 @@ class EpollPoller(Poller):
         self._remember(fd, watcher, interest)
 
     def modify(self, fd, watcher, interest):
-        asked = interest | _RDHUP if interest & READABLE else interest
+        asked = _asked(interest)
         try:
             self._epoll.modify(fd, asked)
         except FileNotFoundError:
@@ -91,3 +95,13 @@ class EpollPoller(Poller):
     def close(self):
         self._epoll.close()
         self._watchers.clear()
+
+
+def _asked(interest):
+    """The kernel's bits for an interest."""
+    asked = interest & (READABLE | WRITABLE)
+    if interest & READABLE:
+        asked |= _RDHUP
+    if interest & EDGE:
+        asked |= select.EPOLLET
+    return asked
