@@ -5,6 +5,8 @@ CEDE_FUZZ_SEED repeats a run, CEDE_FUZZ_COUNT makes it longer. `python -m tests.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import random
 import subprocess
@@ -15,7 +17,24 @@ import pytest
 
 import cede
 
+from . import streams
+
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs_of_streams(caplog):
+    """What programs do with streams over socket pairs; this speed, both modes."""
+    caplog.set_level(logging.CRITICAL)
+    seed = int(os.environ.get("CEDE_FUZZ_SEED") or random.randrange(10**9))
+    for number in range(seed, seed + int(os.environ.get("CEDE_FUZZ_COUNT") or 200)):
+        program = streams.generate(number)
+        libs = {"loop": asyncio, "package": cede}
+        if streams.differences(program, libs):
+            smallest = streams.shrink(program, libs)
+            different = streams.differences(smallest, libs)
+            pytest.fail(f"seed {number}: {smallest}\n" + "\n".join(line for log in different.values() for line in log))
 
 
 @pytest.mark.timeout(180)
