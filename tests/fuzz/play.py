@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from .programs import OBJECTS, Body, Statement
@@ -322,6 +323,11 @@ class Play:
         finally:
             await self.block(name, [statement for statement in last if statement[0] != "return"])
 
+    async def await_cancelled_at(self, name: str, number: int, block: list[Statement]) -> None:
+        """Cancel the task while it waits in the block, where it does so for the `number`th time."""
+        task = self.lib.current_task()
+        await suspended(self.block(name, block), number, lambda: self.loop.call_soon(task.cancel, "there"))
+
     async def await_join(self, name: str, task: str) -> None:
         if task in self.tasks and not self.is_circle(name, [task]):
             await self.watch(name, f"join {task}", self.tasks[task], task)
@@ -501,6 +507,25 @@ class Play:
             task._log_destroy_pending = False
         self.ended = True
         self.loop.close()
+
+
+@types.coroutine
+def suspended(coro: Coroutine[Any, Any, Any], number: int, tell: Callable[[], Any]) -> Generator[Any, Any, Any]:
+    """Run a coroutine; `tell` when it suspends for the `number`th time."""
+    answer, error = None, None
+    while True:
+        try:
+            awaited = coro.send(answer) if error is None else coro.throw(error)
+        except StopIteration as end:
+            return end.value
+        number -= 1
+        if number == 0:
+            tell()
+        answer, error = None, None
+        try:
+            answer = yield awaited
+        except BaseException as exc:
+            error = exc
 
 
 _GROUPS: dict[str, Any] = {}

@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "join": ("task",),
     "cancel": ("task", "message"),
     "cancel_me": (),
+    "cancelled_at": ("number", "block"),
     "uncancel": (),
     "state": ("task",),
     "callback": ("task", "action"),
@@ -89,7 +90,7 @@ ACTIONS = (
 # How often each kind is chosen; 1 where nothing is said.
 WEIGHTS = {
     "log": 2, "yield": 8, "sleep": 9, "raise": 2, "return": 0.5, "try": 9, "spawn": 12, "join": 6, "cancel": 8,
-    "cancel_me": 0.7, "uncancel": 0.7, "state": 2, "callback": 3, "shield": 3, "gather": 5, "wait": 4, "wait_for": 5,
+    "cancel_me": 0.7, "cancelled_at": 4, "uncancel": 0.7, "state": 2, "callback": 3, "shield": 3, "gather": 5, "wait": 4, "wait_for": 5,
     "as_completed": 3, "group": 5, "group_spawn": 2, "timeout": 6, "future_wait": 3, "future_set": 5,
     "future_callback": 2, "call_soon": 3, "call_later": 3, "stop": 0.2, "lock": 4, "semaphore": 3, "event_wait": 2,
     "event_set": 3, "put": 4, "get": 3, "put_nowait": 2, "queue_join": 0.5, "barrier": 0.7, "condition_wait": 0.7,
