@@ -324,7 +324,7 @@ class Play:
             await self.block(name, [statement for statement in last if statement[0] != "return"])
 
     async def await_cancelled_at(self, name: str, number: int, block: list[Statement]) -> None:
-        """Cancel the task while it waits in the block, where it does so for the `number`th time."""
+        """Cancel the task while it waits in the block, where it does so for the `number`th time, from 0 on."""
         task = self.lib.current_task()
         await suspended(self.block(name, block), number, lambda: self.loop.call_soon(task.cancel, "there"))
 
@@ -511,16 +511,16 @@ class Play:
 
 @types.coroutine
 def suspended(coro: Coroutine[Any, Any, Any], number: int, tell: Callable[[], Any]) -> Generator[Any, Any, Any]:
-    """Run a coroutine; `tell` when it suspends for the `number`th time."""
+    """Run a coroutine; `tell` when it suspends for the `number`th time, from 0 on."""
     answer, error = None, None
     while True:
         try:
             awaited = coro.send(answer) if error is None else coro.throw(error)
         except StopIteration as end:
             return end.value
-        number -= 1
         if number == 0:
             tell()
+        number -= 1
         answer, error = None, None
         try:
             answer = yield awaited

@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "join": ("task",),
     "cancel": ("task", "message"),
     "cancel_me": (),
-    "cancelled_at": ("number", "block"),
+    "cancelled_at": ("value", "block"),
     "uncancel": (),
     "state": ("task",),
     "callback": ("task", "action"),
