@@ -97,6 +97,12 @@ WEIGHTS = {
     "notify": 2, "queue_shutdown": 0.4,
 }  # fmt: skip
 
+# What mostly waits: it stands in the block of `cancelled_at`.
+WAITING = {
+    "sleep", "yield", "lock", "semaphore", "event_wait", "get", "put", "join", "gather", "wait", "wait_for", "timeout",
+    "group", "barrier", "condition_wait", "shield", "future_wait", "as_completed", "queue_join",
+}  # fmt: skip
+
 # What may wait for ever: mostly done with a timeout around it.
 BLOCKING = {"future_wait", "event_wait", "get", "barrier", "condition_wait", "queue_join"}
 
@@ -136,6 +142,9 @@ class Generator:
         flat = [kind for kind in kinds if depth < 5 or not {"block", "body", "bodies", "targets"} & {*KINDS[kind]}]
         kind = self.rng.choices(flat, [WEIGHTS.get(kind, 1) for kind in flat])[0]
         statement = [kind, *(getattr(self, f"a_{argument}")(depth + 1) for argument in KINDS[kind])]
+        if kind == "cancelled_at" and depth < 5:
+            waiting = [kind for kind in self.kinds if kind in WAITING]
+            statement[2] += [self.statement(depth + 1, waiting) for _ in range(self.rng.randrange(1, 3))]
         if kind in BLOCKING and self.rng.random() < 0.7:
             statement = ["timeout", self.a_pause(depth), [statement]]
             if self.rng.random() < 0.8:
