@@ -13,7 +13,7 @@ bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
-.PHONY: help build debug test test-compiled test-pure programs conformance soak demo bench lint format docs dist clean
+.PHONY: help build debug test test-compiled test-pure programs conformance soak demo bench lint format docs dist wheels release-check clean
 
 help:
 	@sed -n 's/^#     //p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
@@ -63,6 +63,12 @@ docs: ## the documentation as a site in site/, links checked
 
 dist: ## sdist and wheel in dist/
 	@python=$$($(test_venv)) && rm -rf build/release/lib* && $$python -m build --outdir dist .
+
+wheels: ## all that is published, in dist/: sdist, plain wheel, manylinux and musllinux wheels of every Python
+	@scripts/wheels.sh $(ARGS)
+
+release-check: ## version, changelog, and the wheels of dist/ installed and run on every Python
+	@scripts/release_check.sh $(ARGS)
 
 clean: ## remove what builds and tests left; environments stay (rm -r .venv)
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
