@@ -618,3 +618,19 @@ def test_the_wake_up_descriptor_is_put_back_however_a_run_ends(loop, turns):
     timer.cancel()
     assert signal.set_wakeup_fd(before) == before
     assert not loop.is_running()
+
+
+def test_the_stop_may_be_taken_back(loop):
+    """Sanic clears the flag of a loop that was stopped by a signal, to go on with its own end."""
+
+    def take_back():
+        loop.stop()
+        loop._stopping = False
+        loop.call_later(0.001, loop.stop)
+        seen.append("taken back")
+
+    seen = []
+    loop.call_soon(take_back)
+    loop.call_later(0.0005, seen.append, "later")
+    loop.run_forever()
+    assert seen == ["taken back", "later"]

@@ -25,7 +25,7 @@ cdef class Loop:
     cdef readonly dict _transports
     cdef dict _callbacks
     cdef dict _waits
-    cdef readonly bint _stopping
+    cdef public bint _stopping
     cdef readonly bint _closed
     cdef readonly bint _debug
     cdef bint _own_scheduling
