@@ -7,6 +7,7 @@ cdef extern from *:
     #include <errno.h>
     #include <time.h>
     #include <math.h>
+    #include <arpa/inet.h>
     #include <netinet/in.h>
     #include <netinet/tcp.h>
     #include <sys/epoll.h>
@@ -282,6 +283,63 @@ cdef extern from *:
         return PyErr_SetFromErrno(PyExc_OSError);
     }
 
+    typedef struct { socklen_t size; struct sockaddr_storage name; } cede_address;
+
+    /* What the socket module says of an address of the internet; Py_None of any other. A new reference. */
+    static PyObject *cede_address_tuple(const cede_address *from) {
+        char text[INET6_ADDRSTRLEN];
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&from->name;
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&from->name;
+        if (from->name.ss_family == AF_INET && from->size == sizeof(*in)) {
+            if (!inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text))) return PyErr_SetFromErrno(PyExc_OSError);
+            return Py_BuildValue("si", text, (int)ntohs(in->sin_port));
+        }
+        if (from->name.ss_family == AF_INET6 && from->size == sizeof(*in6)) {
+            if (!inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text))) return PyErr_SetFromErrno(PyExc_OSError);
+            return Py_BuildValue("siII", text, (int)ntohs(in6->sin6_port), (unsigned)ntohl(in6->sin6_flowinfo),
+                                 (unsigned)in6->sin6_scope_id);
+        }
+        Py_RETURN_NONE;
+    }
+
+    /* (datagram, address), None if there is none. `known` is the tuple of the address in `last`, and given again if the
+       datagram comes from there; else `last` gets the new one. */
+    static PyObject *cede_receive_from(int fd, PyObject *buffer, Py_ssize_t size, PyObject *last, PyObject *known) {
+        cede_address from, *before = (cede_address *)PyByteArray_AS_STRING(last);
+        PyObject *data, *address, *pair;
+        Py_ssize_t count;
+        from.size = sizeof(from.name);
+        if (size > PyByteArray_GET_SIZE(buffer)) size = PyByteArray_GET_SIZE(buffer);
+        count = recvfrom(fd, PyByteArray_AS_STRING(buffer), size, MSG_DONTWAIT, (struct sockaddr *)&from.name, &from.size);
+        if (count < 0) {
+            if (cede_would_block()) Py_RETURN_NONE;
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+        if (known != Py_None && from.size == before->size && memcmp(&from.name, &before->name, from.size) == 0) {
+            address = Py_NewRef(known);
+        } else {
+            address = cede_address_tuple(&from);
+            if (address == NULL) return NULL;
+            *before = from;
+        }
+        data = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(buffer), count);
+        pair = data ? PyTuple_Pack(2, data, address) : NULL;
+        Py_XDECREF(data);
+        Py_DECREF(address);
+        return pair;
+    }
+
+    /* How much of `data` went to the address in `last`, -1 if the kernel has no room, -2 with an error set. */
+    static Py_ssize_t cede_send_to(int fd, PyObject *data, PyObject *last) {
+        cede_address *to = (cede_address *)PyByteArray_AS_STRING(last);
+        Py_ssize_t count = sendto(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL,
+                                  (struct sockaddr *)&to->name, to->size);
+        if (count >= 0 || cede_would_block()) return count;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -2;
+    }
+    #define cede_address_buffer() PyByteArray_FromStringAndSize(NULL, sizeof(cede_address))
+
     static Py_ssize_t cede_send_bytes(int fd, PyObject *data) {
         Py_ssize_t count = send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (count >= 0) return count;
@@ -464,6 +522,9 @@ cdef extern from *:
     object cede_read(int fd, object buffer, Py_ssize_t size)
     object cede_receive(int fd, object buffer, Py_ssize_t size)
     Py_ssize_t cede_send_bytes(int fd, object data) except -1
+    object cede_receive_from(int fd, object buffer, Py_ssize_t size, object last, object known)
+    Py_ssize_t cede_send_to(int fd, object data, object last) except -2
+    object cede_address_buffer()
     Py_ssize_t cede_read_into(int fd, object target) except -2
     Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
     int cede_is_unshared(object obj)
@@ -563,6 +624,15 @@ cdef inline object receive(object sock, int fd, object buffer, Py_ssize_t size):
 
 cdef inline Py_ssize_t send_bytes(object sock, int fd, object data) except -1:
     return cede_send_bytes(fd, data)
+
+cdef inline object address_buffer():
+    return cede_address_buffer()
+
+cdef inline object receive_from(object sock, int fd, object buffer, Py_ssize_t size, object last, object known):
+    return cede_receive_from(fd, buffer, size, last, known)
+
+cdef inline Py_ssize_t send_to(object sock, int fd, object data, object last, object known) except -2:
+    return cede_send_to(fd, data, last)
 
 cdef inline Py_ssize_t read_into(int fd, object buffer) except -2:
     return cede_read_into(fd, buffer)

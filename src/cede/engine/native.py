@@ -269,6 +269,30 @@ def send_bytes(sock, fd, data):
         return 0
 
 
+def address_buffer():
+    """Memory for the address that the last datagram came from."""
+
+
+def receive_from(sock, fd, buffer, size, last, known):
+    """Receive a datagram of at most `size` bytes: (datagram, address), None if there is none.
+
+    `last` is an `address_buffer`, `known` what was returned for the address in it, None at first; compiled, that is
+    returned again for a datagram from there. Compiled, the address is None if it is no internet address.
+    """
+    try:
+        return sock.recvfrom(size)
+    except (BlockingIOError, InterruptedError):
+        return None
+
+
+def send_to(sock, fd, data, last, known):
+    """Send a datagram (bytes) to the address that `receive_from` left in `last`; -1 if the kernel has no room."""
+    try:
+        return sock.sendto(data, known)
+    except (BlockingIOError, InterruptedError):
+        return -1
+
+
 def read_into(fd, buffer):
     """Read into `buffer`, a writable bytes-like object; the count, 0 at the end, -1 if nothing is there."""
     try:

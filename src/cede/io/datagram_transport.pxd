@@ -3,20 +3,26 @@ cimport cython
 from ..engine cimport native
 from .endpoint cimport Endpoint
 
-cdef int _LARGEST, _LARGEST_UNIX, _OVERHEAD, _MOST_PER_EVENT, _WRITES_BEFORE_WARNING
+cdef int _LARGEST, _LARGEST_UNIX, _OVERHEAD, _MOST_PER_EVENT, _CALM_EVENTS, _WRITES_BEFORE_WARNING
+cdef object _BUFFER
 cdef int _READABLE, _WRITABLE, _OPEN, _CLOSING, _LOST
 
 cdef class DatagramTransport(Endpoint):
     cdef object _address
     cdef object _queue
     cdef int _most
+    cdef int _calm
     cdef int _largest
     cdef bint _is_connected
+    cdef bint _is_internet
+    cdef object _last
+    cdef object _known
 
     cdef void _update_interest(self) except *
     cdef object _on_ready(self, int events)
-    @cython.locals(most=int)
+    @cython.locals(most=int, pair=tuple)
     cdef void _receive(self) except *
+    cdef tuple _take(self)
     cdef void _send_in_vain(self, object data, object address) except *
     cdef bint _send(self, object data, object address) except -1
     cdef void _drop_waiting(self) except *

@@ -20,7 +20,11 @@ _LARGEST = 64 * 1024  # bytes; no IP datagram is larger
 _LARGEST_UNIX = 256 * 1024  # bytes; asyncio's
 _OVERHEAD = 8  # bytes that flow control counts for each datagram, as even an empty one takes memory
 _MOST_PER_EVENT = 32  # datagrams taken before others have their turn
+_CALM_EVENTS = 16  # events of one datagram each, after trying for a second one in vain
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
+
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+_BUFFER = native.read_buffer(_LARGEST)
 
 _READABLE = READABLE
 _WRITABLE = WRITABLE
@@ -46,7 +50,11 @@ class DatagramTransport(Endpoint):
         self._address = address
         self._queue = collections.deque()  # (datagram, address) that wait
         self._most = 1  # how many datagrams the next event may bring
+        self._calm = 0  # how many events to go until more than one are tried again, as that was in vain
         self._largest = _LARGEST_UNIX if sock.family == _AF_UNIX else _LARGEST
+        self._is_internet = sock.family in _INTERNET and type(sock) is socket.socket
+        self._last = native.address_buffer()  # where the last datagram came from, and what that is to people
+        self._known = None
         self._extra["socket"] = TransportSocket(sock)
         self._extra["sockname"] = _asked(sock.getsockname)
         if "peername" not in self._extra:
@@ -92,22 +100,38 @@ class DatagramTransport(Endpoint):
         most = self._most
         for _ in range(most):
             try:
-                data, address = self._file.recvfrom(self._largest)
-            except (BlockingIOError, InterruptedError):
-                self._most = 1
-                return
+                pair = self._take()
             except OSError as exc:
                 native.call_one(self._context, self._tell_error, exc)
                 return
+            if pair is None:
+                self._most = 1
+                self._calm = _CALM_EVENTS
+                return
             try:
-                native.call(self._context, self._protocol.datagram_received, (data, address))
+                native.call(self._context, self._protocol.datagram_received, pair)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as exc:
                 self._report(exc, "protocol.datagram_received() failed")
             if not self._interest & _READABLE:
                 return  # the protocol paused or closed
-        self._most = min(2 * most, _MOST_PER_EVENT)
+        if self._calm:
+            self._calm -= 1
+        else:
+            self._most = min(2 * most, _MOST_PER_EVENT)
+
+    def _take(self):
+        """Receive one datagram: it and its sender's address, or None if there is none."""
+        if self._is_internet:
+            pair = native.receive_from(self._file, self._fd, _BUFFER, self._largest, self._last, self._known)
+            if pair is not None:
+                self._known = pair[1]
+            return pair
+        try:
+            return self._file.recvfrom(self._largest)
+        except (BlockingIOError, InterruptedError):
+            return None
 
     def is_reading(self):
         """Return True if the transport hands datagrams to the protocol."""
@@ -159,6 +183,8 @@ class DatagramTransport(Endpoint):
         try:
             if self._is_connected:
                 self._file.send(data)
+            elif address is self._known and address is not None and self._is_internet and type(data) is bytes:
+                return native.send_to(self._file, self._fd, data, self._last, address) != -1
             else:
                 self._file.sendto(data, address)
         except (BlockingIOError, InterruptedError):
