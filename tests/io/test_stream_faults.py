@@ -724,3 +724,71 @@ def test_loops_in_several_threads_read_their_own_bytes(new_loop):
     finally:
         sys.setswitchinterval(before)
     assert not wrong
+
+
+# --- No memory
+
+
+NO_MEMORY = """
+import resource, socket
+import cede
+
+def limit_memory(limited):
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used if limited else resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+class Keeping(cede.Protocol):
+    def connection_made(self, transport):
+        self.kept = []
+        self.lost = cede.get_running_loop().create_future()
+
+    def data_received(self, data):
+        self.kept.append(data)                  # nothing is freed that the next read could have
+        if len(self.kept) == 3:
+            limit_memory(True)
+
+    def connection_lost(self, exc):
+        self.lost.set_result(exc)
+
+def handle(loop, context):
+    limit_memory(False)
+    told.append(context)
+
+async def main():
+    loop = cede.get_running_loop()
+    loop.set_exception_handler(handle)
+    ours, theirs = socket.socketpair()
+    transport, protocol = await loop.create_connection(Keeping, sock=ours)
+    writer, _ = await loop.create_connection(cede.Protocol, sock=theirs)
+    writer.write(bytes(100_000_000))
+    assert isinstance(await protocol.lost, MemoryError)
+    (context,) = told
+    assert context["exception"] is protocol.lost.result()
+    assert "Fatal read error" in context["message"]
+    writer.abort()
+    assert await cede.sleep(0.01, "alive") == "alive"
+
+told = []
+cede.run(main())
+"""
+
+
+def test_no_memory_for_what_came_ends_that_connection_only(run_python):
+    run_python(NO_MEMORY)
+
+
+async def test_no_memory_for_what_came_through_a_pipe(loop, loop_errors, recorder, monkeypatch):
+    def no_memory(fd, size):
+        raise MemoryError
+
+    reading, writing = os.pipe()
+    transport, protocol = await loop.connect_read_pipe(recorder, os.fdopen(reading, "rb"))
+    monkeypatch.setattr(os, "read", no_memory)
+    os.write(writing, b"x")
+    with contextlib.suppress(MemoryError):
+        await protocol.lost
+    monkeypatch.undo()
+    os.close(writing)
+    assert isinstance(loop_errors.pop()["exception"], MemoryError)
+    assert transport.is_closing()

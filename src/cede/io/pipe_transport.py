@@ -67,8 +67,8 @@ class ReadPipeTransport(Endpoint):
             data = os.read(self._fd, _READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError as exc:
-            if exc.errno == errno.EIO:  # a terminal whose other side has hung up
+        except (OSError, MemoryError) as exc:
+            if getattr(exc, "errno", 0) == errno.EIO:  # a terminal whose other side has hung up
                 self._debug_error(exc, "Fatal read error on pipe transport")
             else:
                 self._report(exc, "Fatal read error on pipe transport")

@@ -227,7 +227,7 @@ class StreamTransport(Watcher):
         for _ in range(_READS_PER_EVENT):
             try:
                 data = native.read(self._fd, _shared_buffer, self._read_size)
-            except OSError as exc:
+            except (OSError, MemoryError) as exc:
                 self._fatal_error(exc, "Fatal read error on socket transport")
                 return
             if data is None:
@@ -380,7 +380,7 @@ class StreamTransport(Watcher):
         """Give the kernel what it takes; act on what then holds."""
         try:
             self._out._send(self._fd)
-        except OSError as exc:
+        except (OSError, MemoryError) as exc:
             self._fatal_error(exc, "Fatal write error on socket transport")
             return
         if self._out.size:
