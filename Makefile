@@ -13,7 +13,8 @@ bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
-.PHONY: help build debug test test-compiled test-pure programs conformance soak demo bench lint format docs dist wheels release-check clean
+.PHONY: help build debug test test-compiled test-pure programs applications conformance soak demo bench lint format docs dist \
+	wheels release-check clean
 
 help:
 	@sed -n 's/^#     //p; s/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 18
@@ -35,6 +36,9 @@ test-pure: ## the suite as plain Python; needs no compiler
 
 programs: ## other people's programs on cede: the tests that want many libraries, in an environment of its own
 	@scripts/suite.sh --programs $(PYTHON) compiled pure -- $(ARGS)
+
+applications: ## well-known applications under `cede run`: the table of docs/programs.md, in an environment of its own
+	@scripts/suite.sh --applications $(PYTHON) compiled -- $(ARGS)
 
 conformance: ## all of CPython's own asyncio tests on cede, in both modes and speeds; minutes
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && \

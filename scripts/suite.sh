@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the test suite on one interpreter, in one speed or in both; build first what "compiled" needs.
 #
-#     scripts/suite.sh [--once-elsewhere | --programs] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
+#     scripts/suite.sh [--once-elsewhere | --programs | --applications] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
 #
 # PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
 # SPEED is `compiled` or `pure`. The tests that build and install the package run in the first speed only, and with
@@ -12,8 +12,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 environment=(test requirements/test.txt --optional requirements/programs.txt)
-options=(-m "not programs")
-later=(-m "not build and not programs")
+options=(-m "not programs and not applications")
+later=(-m "not build and not programs and not applications")
 case ${1:-} in
 --once-elsewhere)
     options=("${later[@]}")
@@ -26,8 +26,14 @@ case ${1:-} in
     later=(-m "programs(pure=True)" -p no:asyncio --dist loadfile tests/programs)
     shift
     ;;
+--applications)
+    environment=(applications requirements/test.txt requirements/applications.txt)
+    options=(-m applications -p no:asyncio tests/programs/test_applications.py)
+    later=("${options[@]}")
+    shift
+    ;;
 esac
-[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere | --programs] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
+[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere | --programs | --applications] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
 python=$1
 shift
 if [[ $python =~ ^[0-9]+\.[0-9]+$ ]]; then

@@ -51,3 +51,19 @@ def test_what_parity_names_exists() -> None:
     assert len(rows) == len(re.findall(r"^\| \[gh-", page, re.MULTILINE)) > 30
     for path, name in rows:
         assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, name)
+
+
+def test_what_the_page_of_programs_says_is_tested() -> None:
+    """Each row names tests that exist; applications have the version that is installed for them."""
+    page = (ROOT / "docs" / "programs.md").read_text(encoding="utf-8")
+    applications, libraries = page.split("## Libraries")
+    installed = (ROOT / "requirements" / "applications.txt").read_text(encoding="utf-8").splitlines()
+    tests = (ROOT / "tests" / "programs" / "test_applications.py").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) \| ([\d.]+) \| .* \| `(\w+)` \|$", applications, re.MULTILINE)
+    assert len(rows) > 10
+    for name, version, test in rows:
+        assert f"{name}=={version}" in installed
+        assert f"def {test}(" in tests
+    files = re.findall(r"`(test_\w+\.py)`", libraries)
+    assert len(files) > 15
+    assert {name for name in files if not (ROOT / "tests" / "programs" / name).exists()} == set()
