@@ -29,8 +29,8 @@ pytestmark = pytest.mark.programs
 
 SERVERS = {
     "uvicorn": ["-m", "uvicorn", "--loop", "cede:new_event_loop", "--port", "0", "--no-access-log"],
-    # Order: with no worker processes; one that hypercorn starts anew knows nothing of `cede run`.
-    "hypercorn": ["-m", "cede", "run", "-m", "hypercorn", "--workers", "0", "--bind", "127.0.0.1:0"],
+    # It serves from a process that it starts through multiprocessing, which `cede run` reaches.
+    "hypercorn": ["-m", "cede", "run", "-m", "hypercorn", "--bind", "127.0.0.1:0"],
 }
 PIECES = 480
 

@@ -35,14 +35,17 @@ def module_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 @pytest.fixture(scope="module")
 def cluster(module_start: Callable[..., Any]) -> str:
-    """The address of a scheduler with two workers of one thread each, three programs under `cede run`."""
+    """The address of a scheduler with two workers of one thread each, three programs under `cede run`.
+
+    One worker has a nanny, which starts it through multiprocessing.
+    """
     pytest.importorskip("distributed")
     cede_run = [sys.executable, "-m", "cede", "run", "-m"]
     options = ["--no-dashboard", "--host", "127.0.0.1"]
     scheduler = module_start(*cede_run, "distributed.cli.dask_scheduler", "--port", "0", *options)
     address = str(scheduler.expect(r"Scheduler at: +(tcp://\S+)")[1])
-    for _ in range(2):
-        options = ["--no-dashboard", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1"]
+    for nanny in ("--nanny", "--no-nanny"):
+        options = ["--no-dashboard", nanny, "--nthreads", "1", "--host", "127.0.0.1"]
         worker = module_start(*cede_run, "distributed.cli.dask_worker", address, *options)
         worker.expect(r"Registered to")
     return address

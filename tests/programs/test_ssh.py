@@ -79,15 +79,15 @@ def sshd(
 
 
 async def test_commands(asyncssh: Any, sshd: dict[str, Any]) -> None:
-    """Commands on sshd: exit statuses, both outputs, input, twenty at a time, one that is given up."""
+    """Commands on sshd: exit statuses, both outputs, input, ten at a time, one that is given up."""
     assert type(asyncio.get_running_loop()).__module__.startswith("cede.")
     async with asyncssh.connect(**sshd) as connection:
         done = await connection.run("echo out; echo err >&2; exit 3")
         assert (done.stdout, done.stderr, done.exit_status) == ("out\n", "err\n", 3)
         text = "line\n" * 200_000
         assert (await connection.run("cat", input=text)).stdout == text
-        many = await asyncio.gather(*(connection.run(f"echo {number}") for number in range(20)))
-        assert [done.stdout for done in many] == [f"{number}\n" for number in range(20)]
+        many = await asyncio.gather(*(connection.run(f"echo {number}") for number in range(10)))
+        assert [done.stdout for done in many] == [f"{number}\n" for number in range(10)]
         with pytest.raises(TimeoutError):
             await connection.run("sleep 20", timeout=0.2)
         async with connection.create_process("bc -q || cat") as process:
