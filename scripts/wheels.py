@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 from pathlib import Path
@@ -93,6 +94,19 @@ def unpacked(folder: Path) -> Path:
     return folder / archives[0].name.removesuffix(".tar.gz")
 
 
+def headers(folder: Path) -> str:
+    """Return the option with which zig finds the headers of Debian's Pythons: half of them stand in /usr/include, and
+    refer to the other half by its path from there. Nothing else of /usr/include may be seen."""
+    other = Path(sysconfig.get_config_h_filename()).parent
+    if other.parent.parent != Path("/usr/include"):
+        return ""
+    link = folder / "include" / other.relative_to("/usr/include")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(other)
+    return f" -I{folder / 'include'}"
+
+
 def build_wheel(source: Path, *options: str, **env: str) -> None:
     """Build a wheel of `source` into dist/."""
     run(
@@ -133,7 +147,7 @@ def main(arguments: list[str]) -> int:
                     unpacked(folder / tag),
                     f"--config-setting=--build-option=--plat-name={tag}",
                     CEDE_EXT="require",
-                    CC=f"{sys.executable} -m ziglang cc -target {target}",
+                    CC=f"{sys.executable} -m ziglang cc -target {target}{headers(folder)}",
                     SETUPTOOLS_EXT_SUFFIX=f".cpython-{python[2:]}-{ending}.so",
                 )
                 (wheel,) = DIST.glob(f"cede-*-{python}-{python}-{tag}.whl")
