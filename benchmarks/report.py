@@ -1,7 +1,7 @@
 """The tables: on the terminal row by row, and in docs/performance.md.
 
 The page above the marker is written by hand and kept; everything below it is made anew from
-every file in docs/performance/.
+every JSON file in docs/performance/, with the pictures beside them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from . import results
+from . import pictures, results
 from .bars import shortfalls
 from .catalogue import SECTIONS, all_rows
 from .clients import REPOSITORY
@@ -122,7 +122,7 @@ def _version_part(file: Path) -> list[str]:
     rows = {row.name: measured[row.name] for row in all_rows() if row.name in measured}
     lines = [f"## Python {file.stem.removeprefix('python-')}", ""]
     lines += [f"- {name}: {value}" for name, value in environment.items() if value]
-    lines += [_measured(rows.values()), ""]
+    lines += [_measured(rows.values()), "", *pictures.draw(file)]
     for section in SECTIONS:
         found = [result for result in rows.values() if result.section == section]
         if found:
