@@ -97,8 +97,9 @@ def unpacked(folder: Path) -> Path:
 def headers(folder: Path) -> str:
     """Return the option with which zig finds the headers of Debian's Pythons: half of them stand in /usr/include, and
     refer to the other half by its path from there. Nothing else of /usr/include may be seen."""
-    other = Path(sysconfig.get_config_h_filename()).parent
-    if other.parent.parent != Path("/usr/include"):
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    other = Path("/usr/include", multiarch, Path(sysconfig.get_path("include")).name)
+    if not multiarch or not (other / "pyconfig.h").exists():
         return ""
     link = folder / "include" / other.relative_to("/usr/include")
     link.parent.mkdir(parents=True, exist_ok=True)
