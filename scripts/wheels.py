@@ -144,11 +144,13 @@ def main(arguments: list[str]) -> int:
         elif arguments == ["wheels"]:
             python = "cp{}{}".format(*sys.version_info)
             for tag, (target, ending) in TARGETS.items():
+                compiler = f"{sys.executable} -m ziglang cc -target {target}{headers(folder)}"
                 build_wheel(
                     unpacked(folder / tag),
                     f"--config-setting=--build-option=--plat-name={tag}",
                     CEDE_EXT="require",
-                    CC=f"{sys.executable} -m ziglang cc -target {target}{headers(folder)}",
+                    CC=compiler,
+                    LDSHARED=f"{compiler} -shared",  # what the distribution links with may be unknown to zig
                     SETUPTOOLS_EXT_SUFFIX=f".cpython-{python[2:]}-{ending}.so",
                 )
                 (wheel,) = DIST.glob(f"cede-*-{python}-{python}-{tag}.whl")

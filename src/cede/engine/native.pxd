@@ -310,7 +310,8 @@ cdef extern from *:
         Py_ssize_t count;
         from.size = sizeof(from.name);
         if (size > PyByteArray_GET_SIZE(buffer)) size = PyByteArray_GET_SIZE(buffer);
-        count = recvfrom(fd, PyByteArray_AS_STRING(buffer), size, MSG_DONTWAIT, (struct sockaddr *)&from.name, &from.size);
+        count = recvfrom(fd, PyByteArray_AS_STRING(buffer), size, MSG_DONTWAIT,
+                         (struct sockaddr *)&from.name, &from.size);
         if (count < 0) {
             if (cede_would_block()) Py_RETURN_NONE;
             return PyErr_SetFromErrno(PyExc_OSError);
