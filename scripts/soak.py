@@ -21,6 +21,7 @@ import random
 import signal
 import socket
 import ssl
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -436,13 +437,13 @@ def watch(soak: Soak) -> None:
                 os._exit(1)
 
 
-def growth(measures: list[dict[str, int]], seconds: float) -> dict[str, tuple[int, int]]:
+def growth(measures: list[dict[str, int]], seconds: float) -> dict[str, tuple[float, float]]:
     """Return what grew too much from the third quarter of the time to the last; the first half is for warming up."""
     quarter = max(1, len(measures) // 4)
     grown = {}
     for name in measures[0]:
-        before = min(measured[name] for measured in measures[-2 * quarter : -quarter])
-        after = min(measured[name] for measured in measures[-quarter:])
+        before = statistics.median(measured[name] for measured in measures[-2 * quarter : -quarter])
+        after = statistics.median(measured[name] for measured in measures[-quarter:])
         most = MOST_GROWTH
         if name == "resident":
             most = next(growth for least, growth in MOST_GROWTH_OF_RESIDENT if seconds >= least)
