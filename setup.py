@@ -53,12 +53,15 @@ COMPILED_MODULES = [
 ]
 
 # The only place where directives stand. annotation_typing=False keeps annotations documentation; nonecheck=True makes
-# a None in a typed field an AttributeError instead of a crash, at no cost that could be measured.
+# a None in a typed field an AttributeError instead of a crash, at no cost that could be measured. The signatures are
+# for `help` and `inspect.signature`.
 DIRECTIVES = {
     "language_level": 3,
     "annotation_typing": False,
     "nonecheck": True,
     "auto_pickle": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
 }
 DEBUG_DIRECTIVES = {
     "boundscheck": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -86,3 +87,12 @@ def test_too_late_is_an_error(run_python: RunPython, pytestconfig: pytest.Config
             raise SystemExit("no error")
     """
     run_python(source)
+
+
+@pytest.mark.parametrize("method", ["Future.cancel", "Task.get_stack", "EventLoop.call_later", "Queue.put_nowait"])
+def test_methods_tell_their_signatures_in_both_speeds(method: str) -> None:
+    kind, name = method.split(".")
+    function = getattr(getattr(cede, kind), name)
+    parameters = list(inspect.signature(function).parameters)
+    assert parameters[0] == "self"
+    assert not (function.__doc__ or "").startswith(name + "(")
