@@ -83,6 +83,9 @@ class Lock(_Acquirable, LockCore):
     Fair: those who wait get it in the order in which they asked.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def __repr__(self) -> str:
         return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
 

@@ -56,6 +56,9 @@ class Queue(_Base[T]):
         if _STORAGE & cls.__dict__.keys():
             cls._is_fifo = False
 
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+
     # --- The storage: for subclasses ------------------------------------------------------------
 
     def _init(self, maxsize: int) -> None:

@@ -65,6 +65,9 @@ class WaitLine:
     def __iter__(self) -> Iterator[Waiter[Any]]:
         return iter([waiter for waiter in self._places if waiter is not None])
 
+    def __getitem__(self, index: int) -> Waiter[Any]:
+        return [*self][index]
+
     def append(self, waiter: Waiter[Any]) -> None:
         """Put a pending future at the end of the line."""
         self._places.append(waiter)

@@ -29,6 +29,10 @@ loops_made = 0  # how many loops of cede's there were so far
 # Test modules that build a BaseEventLoop and put mocks in the place of its I/O: there the name stands for cede's loop.
 _BUILD_BASE_LOOPS = ("test_base_events", "test_runners", "test_pep492")
 
+# Modules whose names cede has for those who import from them; the tests look inside of CPython's.
+_CPYTHONS_OWN = ("base_events", "base_futures", "base_subprocess", "base_tasks", "constants", "format_helpers", "log")
+_CPYTHONS_OWN += ("selector_events", "sslproto", "trsock", "unix_events")
+
 # Test modules whose TestLoop is about BaseEventLoop itself.
 _KEEP_TEST_LOOP = ("test_base_events", "test_selector_events", "test_unix_events", "test_subprocess", "test_sslproto")
 
@@ -108,11 +112,13 @@ def _place_package() -> None:
     import cede
 
     modules = {}
+    kept: tuple[str, ...] = ()
     for source, name in ((stock, "asyncio"), (cede, "cede")):
         for info in pkgutil.iter_modules(source.__path__):
-            if info.name != "__main__" and not info.name.startswith("windows"):
+            if info.name != "__main__" and not info.name.startswith("windows") and info.name not in kept:
                 with contextlib.suppress(ImportError):
                     modules["asyncio." + info.name] = importlib.import_module(f"{name}.{info.name}")
+        kept = _CPYTHONS_OWN
     sys.modules.update(modules)
     sys.modules["asyncio"] = cede
     with warnings.catch_warnings():

@@ -91,6 +91,27 @@ async def test_there_and_back(loop, endpoint):
     assert at_client.received == [(b"back", address(server))]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+async def test_answers_go_to_whoever_asked(loop, endpoint, host, kind):
+    class Echo(Recorder):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            self.transport.sendto(kind(data), addr)
+
+    transport, echo = await endpoint(local_addr=(host, 0), protocol=Echo)
+    address = transport.get_extra_info("sockname")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as one, socket.socket(family, socket.SOCK_DGRAM) as other:
+        for asker in (one, other):
+            asker.setblocking(False)
+            asker.connect(address)
+        for number, asker in enumerate((one, one, other, one, other, other)):
+            asker.send(b"%d" % number)
+            assert await loop.sock_recv(asker, 10) == b"%d" % number
+            assert echo.received[-1] == (b"%d" % number, asker.getsockname())
+
+
 async def test_a_burst_comes_whole_and_in_order(loop, endpoint):
     server, at_server = await endpoint(LOCAL)
     server.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

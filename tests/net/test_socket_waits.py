@@ -190,6 +190,46 @@ def test_the_portable_poller(pair):
         runner.run(main())
 
 
+def test_the_portable_poller_with_room_to_send_all_the_time(pair):
+    from cede.engine.pollers.select import SelectorPoller
+
+    async def receive(loop, sock, size):
+        got = 0
+        while got < size:
+            got += len(await loop.sock_recv(sock, 65536))
+
+    async def main():
+        ours, theirs = pair
+        loop = asyncio.get_running_loop()
+        data = bytes(1_000_000)
+        receiver = await waiting(receive(loop, theirs, len(data)))
+        await loop.sock_sendall(ours, data)
+        await receiver
+        answer = await waiting(loop.sock_recv(ours, 10))
+        await cede.sleep(0.01)
+        theirs.send(b"answer")
+        assert await answer == b"answer"
+
+    with cede.Runner(loop_factory=lambda: cede.EventLoop(poller=SelectorPoller())) as runner:
+        runner.run(main())
+
+
+def test_the_portable_poller_and_a_socket_that_was_closed(pair):
+    from cede.engine.pollers.select import SelectorPoller
+
+    async def main():
+        ours, theirs = pair
+        loop = asyncio.get_running_loop()
+        receiver = await waiting(loop.sock_recv(ours, 10))
+        theirs.send(b"x")
+        assert await receiver == b"x"
+        ours.close()
+        await cede.sleep(0.01)
+
+    with cede.Runner(loop_factory=lambda: cede.EventLoop(poller=SelectorPoller())) as runner:
+        runner.run(main())
+
+
 async def test_a_blocking_socket_does_not_block_the_loop(pair):
     if not cede.compiled:
         pytest.skip("interpreted it blocks, as on asyncio")

@@ -10,13 +10,21 @@ in Python. `Done` gets slots of its own.
 def install(future_type):
     """Give `future_type` the slots.
 
-    Interpreted, give it what a compiled type has by nature: the fields that a future looks at when `__init__`
-    failed or never ran are None or zero.
+    Interpreted, give it what a compiled type has by nature: fields that nobody has set are None or zero.
     """
-    for name in ("_loop", "_engine", "_exception", "_result", "_waiter", "_others", "_coro", "_name", "_fut_waiter"):
+    for name in _OBJECTS:
         setattr(future_type, name, None)
-    for name in ("_phase", "_log_unretrieved", "_log_destroy_pending", "_asyncio_future_blocking"):
+    for name in _NUMBERS:
         setattr(future_type, name, 0)
+    for name in _FLAGS:
+        setattr(future_type, name, False)
+
+
+# Fields of Future and Task.
+_OBJECTS = ("_loop", "_engine", "_exception", "_exception_tb", "_result", "_cancel_message", "_waiter", "_others")
+_OBJECTS += ("_awaited_by", "_source_traceback", "_coro", "_context", "_name", "_fut_waiter")
+_NUMBERS = ("_phase", "_stage", "_num_cancels_requested", "_number")
+_FLAGS = ("_asyncio_future_blocking", "_log_unretrieved", "_log_destroy_pending", "_must_cancel")
 
 
 def install_done(done_type):

@@ -44,26 +44,31 @@ class Future(Runnable):
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
         self._init(running.get_event_loop() if loop is None else loop)
 
+    # The fields. What `_init` does not set is None or zero by nature (`await_slots.install`): writing that into each
+    # future would take half the time of making it.
+    #
+    #   _loop                     the event loop
+    #   _engine                   the loop again, if it is cede's and schedules as cede does
+    #   _phase                    _PENDING, _FINISHED or _CANCELLED
+    #   _result, _exception       the outcome; the exception also of a task that was cancelled
+    #   _exception_tb             the traceback `_exception` had when it was set
+    #   _log_unretrieved          true iff an exception was set and nobody has asked for it
+    #   _cancel_message           what `cancel` was given
+    #   _waiter                   the Task that awaits, if it asked first
+    #   _others                   those who asked after it: a list of tasks and of (callback, context), or None
+    #   _awaited_by               who waits, for call graphs: None, one awaiter, or a set of them
+    #   _asyncio_future_blocking  asyncio: true between an await's yield and its task's suspending
+    #   _source_traceback         where it was made; debug mode only
+
     def _init(self, loop):
         native.drop_empty_dict(self)
         self._loop = loop
-        self._engine = None  # the loop again, if it is cede's and schedules as cede does
         if isinstance(loop, Loop):
             engine = loop
             if engine._own_scheduling:
                 self._engine = engine
-        self._phase = _PENDING
-        self._asyncio_future_blocking = False  # asyncio: True between an await's yield and its task's suspending
-        self._log_unretrieved = False  # True iff an exception was set and nobody has asked for it
-        self._result = None
-        self._exception = None
-        self._exception_tb = None  # the traceback `_exception` had when it was set
-        self._cancel_message = None
-        self._waiter = None  # the Task that awaits, if it asked first
-        self._others = None  # those who asked after it: a list of tasks and of (callback, context), or None
-        self._awaited_by = None  # who waits, for call graphs: None, one awaiter, or a set of them
-        # where it was made; debug mode only
-        self._source_traceback = reports.callers_stack() if self._in_debug_mode() else None
+        if self._in_debug_mode():
+            self._source_traceback = reports.callers_stack()
 
     def _in_debug_mode(self):
         engine = self._engine

@@ -55,16 +55,18 @@ class Task(Future):
         self._init(running.get_event_loop() if loop is None else loop)
         self._init_task(coro, name, context, eager_start)
 
+    # The fields beside Future's, None or zero by nature as those:
+    #
+    #   _stage                  _SCHEDULED, _RUNNING, _WAITING or _DONE
+    #   _coro, _context         the coroutine, and what it runs in
+    #   _fut_waiter             what it awaits; stays, though done, until the next step begins
+    #   _must_cancel            true iff the next step is to raise CancelledError
+    #   _num_cancels_requested  how many cancellations were asked for, less those taken back
+    #   _log_destroy_pending    true iff dying before the end is to be reported
+    #   _name                   a str; None stands for Task-<_number>, put into words when asked for
+
     def _init_task(self, coro, name, context, eager_start):
-        self._stage = _SCHEDULED
-        self._must_cancel = False
-        self._log_destroy_pending = False  # True iff dying before the end is to be reported
-        self._num_cancels_requested = 0
-        self._fut_waiter = None  # what it awaits; stays, though done, until the next step begins
         self._coro = coro
-        self._context = None
-        self._name = None  # a str; None stands for Task-<number>, put into words when asked for
-        self._number = 0
         if type(coro) is not CoroutineType and not coroutines.iscoroutine(coro):
             raise TypeError(f"a coroutine was expected, got {coro!r}")
         if context is None:

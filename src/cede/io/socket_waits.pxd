@@ -27,7 +27,7 @@ cdef class SocketWaits(Watcher):
     @cython.locals(loop=Loop)
     cdef object _share(self, int direction, object ready)
     cdef object _displaced(self)
-    @cython.locals(loop=Loop)
+    @cython.locals(loop=Loop, readers=object, writers=object)
     cdef object _on_ready(self, int events)
 
 cdef bint _is_free(Callbacks callbacks, int direction) except -1

@@ -110,7 +110,7 @@ class SocketWaits(Watcher):
         loop = self._loop
         loop._unclaimed(self._fd)
         ready = new_future(loop)
-        if self._fd in loop._callbacks:
+        if self._fd in loop._callbacks or not loop._poller.tells_changes:
             self._share(direction, ready)
             return ready
         if not self._interest & direction:
@@ -126,7 +126,9 @@ class SocketWaits(Watcher):
         return ready
 
     def _share(self, direction, ready):
-        """Wait beside what `add_reader` or `add_writer` keep of the descriptor, as asyncio does."""
+        """Wait as asyncio does, and leave nothing behind: beside what `add_reader` or `add_writer` keep of the
+        descriptor, and where the poller would tell again and again, or mind that the socket was closed.
+        """
         loop = self._loop
         if direction == READABLE:
             handle = loop._add_reader(self._fd, _resolve, ready)
@@ -159,16 +161,12 @@ class SocketWaits(Watcher):
         loop = self._loop
         if loop._incoming:
             loop._accept_incoming()  # asyncio: what another thread asked for before goes first
-        readers = self._readers if events & READABLE else None
-        writers = self._writers if events & WRITABLE else None
-        if readers is None and writers is None:
-            if not loop._poller.tells_changes:
-                loop._unwatch(self._fd, self)  # or it would tell again and again
-            return
-        if readers is not None:
+        readers = self._readers
+        writers = self._writers
+        if events & READABLE:
             self._readers = None
             _resolve_all(readers)
-        if writers is not None:
+        if events & WRITABLE:
             self._writers = None
             _resolve_all(writers)
 
@@ -195,6 +193,8 @@ def _as_list(waiting):
 
 
 def _resolve_all(waiting):
+    if waiting is None:
+        return
     if type(waiting) is not list:
         _resolve(waiting)
     else:
