@@ -391,6 +391,7 @@ class Interrupter:
     def interrupt(self, function):
         """Call `function`; True if it was interrupted."""
         before = sys.gettrace()
+        gc.disable()  # or the loop of an earlier test may be collected now, and its `__del__` be what is interrupted
         sys.settrace(self)
         try:
             function()
@@ -398,6 +399,7 @@ class Interrupter:
             return True
         finally:
             sys.settrace(before)
+            gc.enable()
         return False
 
 
