@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 # Dask's client keeps a loop in a thread, and its profiler another, until the process ends.
-pytestmark = [pytest.mark.programs, pytest.mark.leaves("threads", "fds", "tasks"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.programs, pytest.mark.leaves("threads", "fds", "tasks", "handles"), pytest.mark.timeout(120)]
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "executors.py"
 
