@@ -219,6 +219,15 @@ async def handing_over(soak: Soak) -> None:
     assert sorted(got) == list(range(200))
 
 
+async def end(writer: cede.StreamWriter) -> None:
+    """Close, and wait until it is closed, however that ends."""
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except OSError:
+        pass
+
+
 async def echo(reader: cede.StreamReader, writer: cede.StreamWriter) -> None:
     try:
         while data := await reader.read(65536):
@@ -227,11 +236,7 @@ async def echo(reader: cede.StreamReader, writer: cede.StreamWriter) -> None:
     except ConnectionError:
         pass
     finally:
-        writer.close()
-        try:
-            await writer.wait_closed()
-        except OSError:
-            pass
+        await end(writer)
 
 
 async def connecting(soak: Soak) -> None:
@@ -255,11 +260,7 @@ async def connecting(soak: Soak) -> None:
         except TimeoutError:
             pass
         finally:
-            writer.close()
-            try:
-                await writer.wait_closed()
-            except OSError:
-                pass
+            await end(writer)
 
     await cede.gather(*map(client, range(12)))
     server.close()
@@ -296,11 +297,7 @@ async def tls(soak: Soak) -> None:
             writer.transport.abort()
         elif number == 2:
             assert await reader.readexactly(len(data)) == data
-        writer.close()
-        try:
-            await writer.wait_closed()
-        except OSError:
-            pass
+        await end(writer)
 
     await cede.gather(*map(client, range(4)))
     server.close()
