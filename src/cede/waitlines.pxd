@@ -24,17 +24,20 @@ cdef class LoopBound:
 
     cdef Future _new_place(self, WaitLine line)
 
-cdef class LockCore(LoopBound):
-    cdef str _state
+cdef class TurnCore(LoopBound):
     cdef readonly WaitLine _waiters
+
+    cdef bint _take_now(self) except -1
+
+cdef class LockCore(TurnCore):
+    cdef str _state
 
     cdef object _hand_over(self)
     cdef bint _take_now(self) except -1
 
-cdef class SemaphoreCore(LoopBound):
+cdef class SemaphoreCore(TurnCore):
     cdef public object _value
     cdef readonly Py_ssize_t _promised
-    cdef readonly WaitLine _waiters
 
     cdef bint _take_now(self) except -1
     cdef object _share_out(self)

@@ -162,7 +162,34 @@ class LoopBound:
 native.declare(LoopBound, "_loop")  # the loop, or None until somebody has to wait
 
 
-class LockCore(LoopBound):
+class TurnCore(LoopBound):
+    """What people take and give back, one after the other, but for the waiting."""
+
+    _waiters: WaitLine | None  # made when somebody has to wait
+
+    def _take(self) -> bool:
+        """Take it if that needs no waiting."""
+        return self._take_now()
+
+    def _take_now(self) -> bool:
+        raise NotImplementedError
+
+    def _take_place(self) -> Waiter[Any]:
+        if self._waiters is None:
+            self._waiters = WaitLine()
+        return self._new_place(self._waiters)
+
+    # Compiled, this is what `async with` goes by: both come from the interpreter, which awaits the answer at once.
+
+    def __aenter__(self) -> Any:
+        return _THERE if self._take_now() else self._wait_for_turn()
+
+    def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
+        self.release()
+        return _THERE
+
+
+class LockCore(TurnCore):
     """A Lock but for the waiting."""
 
     def __init__(self) -> None:
@@ -182,20 +209,11 @@ class LockCore(LoopBound):
     def _hand_over(self) -> None:
         self._state = _PROMISED if self._waiters is not None and self._waiters._wake_next() else _FREE
 
-    def _take(self) -> bool:
-        """Take the lock if it is free."""
-        return self._take_now()
-
     def _take_now(self) -> bool:
         if self._state is not _FREE:
             return False
         self._state = _HELD
         return True
-
-    def _take_place(self) -> Waiter[Any]:
-        if self._waiters is None:
-            self._waiters = WaitLine()
-        return self._new_place(self._waiters)
 
     def _arrive(self) -> None:
         """Take the lock that was promised to the waiter."""
@@ -209,17 +227,8 @@ class LockCore(LoopBound):
         else:
             self._waiters._leave(waiter)
 
-    # Compiled, this is what `async with` goes by: both come from the interpreter, which awaits the answer at once.
 
-    def __aenter__(self) -> Any:
-        return _THERE if self._take_now() else self._wait_for_turn()
-
-    def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
-        self.release()
-        return _THERE
-
-
-class SemaphoreCore(LoopBound):
+class SemaphoreCore(TurnCore):
     """A Semaphore but for the waiting."""
 
     def __init__(self, value: Any) -> None:
@@ -239,20 +248,11 @@ class SemaphoreCore(LoopBound):
         else:
             self._value += 1
 
-    def _take(self) -> bool:
-        """Lower the counter if that needs no waiting."""
-        return self._take_now()
-
     def _take_now(self) -> bool:
         if self._promised or self._value <= 0:
             return False
         self._value -= 1
         return True
-
-    def _take_place(self) -> Waiter[Any]:
-        if self._waiters is None:
-            self._waiters = WaitLine()
-        return self._new_place(self._waiters)
 
     def _arrive(self) -> None:
         """Use the share that was promised to the waiter."""
@@ -273,13 +273,6 @@ class SemaphoreCore(LoopBound):
         while self._value > 0 and self._waiters is not None and self._waiters._wake_next():
             self._value -= 1
             self._promised += 1
-
-    def __aenter__(self) -> Any:  # as LockCore's
-        return _THERE if self._take_now() else self._wait_for_turn()
-
-    def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
-        self.release()
-        return _THERE
 
 
 class QueueCore(LoopBound):

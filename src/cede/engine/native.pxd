@@ -241,17 +241,22 @@ cdef extern from *:
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
     }
 
+    /* A socket may be a blocking one. */
+    static CYTHON_INLINE Py_ssize_t cede_get(int fd, char *memory, Py_ssize_t size, int from_socket) {
+        return from_socket ? recv(fd, memory, size, MSG_DONTWAIT) : read(fd, memory, size);
+    }
+
     /* A new bytes, b"" at the end of the stream, None if nothing is there yet, NULL with an error set. */
-    static PyObject *cede_read(int fd, PyObject *buffer, Py_ssize_t size) {
+    static PyObject *cede_take_bytes(int fd, PyObject *buffer, Py_ssize_t size, int from_socket) {
         Py_ssize_t count;
         if (size <= PyByteArray_GET_SIZE(buffer)) {
             char *memory = PyByteArray_AS_STRING(buffer);
-            count = read(fd, memory, size);
+            count = cede_get(fd, memory, size, from_socket);
             if (count >= 0) return PyBytes_FromStringAndSize(memory, count);
         } else {
             PyObject *data = PyBytes_FromStringAndSize(NULL, size);
             if (data == NULL) return NULL;
-            count = read(fd, PyBytes_AS_STRING(data), size);
+            count = cede_get(fd, PyBytes_AS_STRING(data), size, from_socket);
             if (count >= 0) {
                 if (count < size) _PyBytes_Resize(&data, count);
                 return data;
@@ -262,26 +267,8 @@ cdef extern from *:
         return PyErr_SetFromErrno(PyExc_OSError);
     }
 
-    /* As cede_read, from a socket, which may be a blocking one. */
-    static PyObject *cede_receive(int fd, PyObject *buffer, Py_ssize_t size) {
-        Py_ssize_t count;
-        if (size <= PyByteArray_GET_SIZE(buffer)) {
-            char *memory = PyByteArray_AS_STRING(buffer);
-            count = recv(fd, memory, size, MSG_DONTWAIT);
-            if (count >= 0) return PyBytes_FromStringAndSize(memory, count);
-        } else {
-            PyObject *data = PyBytes_FromStringAndSize(NULL, size);
-            if (data == NULL) return NULL;
-            count = recv(fd, PyBytes_AS_STRING(data), size, MSG_DONTWAIT);
-            if (count >= 0) {
-                if (count < size) _PyBytes_Resize(&data, count);
-                return data;
-            }
-            Py_DECREF(data);
-        }
-        if (cede_would_block()) Py_RETURN_NONE;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
+    #define cede_read(fd, buffer, size) cede_take_bytes(fd, buffer, size, 0)
+    #define cede_receive(fd, buffer, size) cede_take_bytes(fd, buffer, size, 1)
 
     typedef struct { socklen_t size; struct sockaddr_storage name; } cede_address;
 
