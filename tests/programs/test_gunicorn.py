@@ -81,7 +81,11 @@ class Server:
 
 @pytest.fixture(params=COMMANDS)
 def server(
-    request: pytest.FixtureRequest, start: Callable[..., Any], library: Any, tmp_path: Path, free_port: Callable[[], int]
+    request: pytest.FixtureRequest,
+    start: Callable[..., Any],
+    library: Any,
+    tmp_path: Path,
+    free_port: Callable[[], int],
 ) -> Iterator[Server]:
     """gunicorn with two workers, started as the page says; at the end it is asked to stop, and does so in peace."""
     library("gunicorn")
@@ -118,7 +122,7 @@ def test_load(server: Server, program: Callable[[str, str], str]) -> None:
     while len(processes) < WORKERS:
         assert time.monotonic() < deadline, "only one worker answers"
         with ThreadPoolExecutor(16) as threads:
-            for loop, process, path in threads.map(server.get, [f"/{number}" for number in range(64)]):
+            for loop, process, _path in threads.map(server.get, [f"/{number}" for number in range(64)]):
                 assert loop.startswith("cede.")
                 processes.add(process)
     command = [program("wrk", "wrk"), "-t1", "-c32", "-d1s", f"http://127.0.0.1:{server.port}/"]
