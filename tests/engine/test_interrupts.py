@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dis
 import gc
+import random
 import signal
 import socket
 import sys
@@ -13,6 +14,8 @@ import pytest
 
 import cede
 from cede import Task
+from cede.engine.handles import TimerHandle
+from cede.engine.timers import TimerHeap
 
 INTERRUPTS = [KeyboardInterrupt, SystemExit]
 
@@ -302,7 +305,7 @@ def test_a_hail_of_signals(run_python):
             if exposed and frame is None:
                 raise KeyboardInterrupt
         def is_spared(code):  # as below
-            return code.co_name == "_end_running" or code.co_filename.endswith("timers.py")
+            return code.co_name == "_end_running"
         rng = random.Random(5)
         loop = cede.new_event_loop()
         ran = []
@@ -360,11 +363,9 @@ class Interrupter:
     """Raises KeyboardInterrupt at the `number`th place where the engine's code can be interrupted.
 
     The functions that end a run are left out: an interrupt there leaves what the line before it left, as in asyncio.
-    So are the timers': interpreted, the links of their heap are set one after the other.
     """
 
     ENGINE = cede.__path__[0] + "/engine/"
-    SPARED_FILE = ENGINE + "timers.py"
     SPARED = ("_end_running", "_notice_signals", "_track_origins", "reports")
 
     def __init__(self, number):
@@ -374,8 +375,6 @@ class Interrupter:
     def __call__(self, frame, event, arg):
         code = frame.f_code
         if not code.co_filename.startswith(self.ENGINE) or code.co_name in self.SPARED:
-            return None
-        if code.co_filename == self.SPARED_FILE:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
@@ -449,3 +448,56 @@ def test_wherever_the_engine_itself_is_interrupted():
     assert len(ran) == 8
     assert number > 100
     gc.collect()
+
+
+def links_of(heap):
+    """Return the timers of a heap, in no order, after looking at each link."""
+    found = []
+    level = [(None, None, heap._roots)]
+    while level:
+        parent, before, timer = level.pop()
+        if timer is not None:
+            assert timer._before is (parent if before is None else before)
+            assert parent is None or (parent._deadline, parent._order) < (timer._deadline, timer._order)
+            assert timer._heap is heap
+            found.append(timer)
+            level += [(timer, None, timer._child), (parent, timer, timer._next)]
+    return found
+
+
+def use_timers(timers, heap, popped, cancelled):
+    """Add, cancel and pop timers, so that the heap has many shapes."""
+    for number, timer in enumerate(timers):
+        heap.add(timer)
+        if number % 8 == 7:
+            heap.next_deadline()
+        if number % 3 == 2:
+            cancelled.append(timers[number // 2])
+            cancelled[-1].cancel()
+    heap.pop_due(5.0, popped)
+    heap.pop_due(9.0, popped)
+
+
+@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+def test_wherever_the_heap_of_timers_is_interrupted(loop):
+    """It is a heap still, and each timer waits in it, or was popped, or cancelled."""
+    number, interrupted = 0, True
+    while interrupted:
+        number += 1
+        rng = random.Random(1)
+        timers = [TimerHandle(float(rng.randrange(12)), print, (), loop) for _ in range(20)]
+        heap, popped, cancelled = TimerHeap(), [], []
+        interrupted = Interrupter(number).interrupt(lambda: use_timers(timers, heap, popped, cancelled))  # noqa: B023
+        waiting = links_of(heap)
+        assert len(heap) == len(waiting) == sum(timer._scheduled for timer in timers), number
+        gone = set(map(id, popped))
+        assert len(popped) == len(gone), number
+        gone |= {id(timer) for timer in timers if timer.cancelled()}
+        assert not gone & set(map(id, waiting)), number
+        gone |= set(map(id, cancelled))  # the last one perhaps in part
+        assert all(timer._scheduled or id(timer) in gone for timer in timers if timer._order), number
+        left = []
+        heap.pop_due(100.0, left)
+        assert left == sorted(waiting, key=lambda timer: (timer._deadline, timer._order)), number
+    assert number > 200

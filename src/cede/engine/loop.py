@@ -280,8 +280,9 @@ class Loop:
         self._thread = 0
         if self._entered is not None:
             self._leave_task()
-        self._track_all(self._ready + self._incoming + self._timers.waiting())
         _set_running_loop(None)
+        # Order: what takes long comes after what an interrupt must not leave undone.
+        self._track_all(self._ready + self._incoming + self._timers.waiting())
         forget_contexts()
         native.precise_waits(False)
         self._notice_signals(False)

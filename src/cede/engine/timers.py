@@ -12,6 +12,9 @@ first child, its parent.
 
 The loop seldom asks: while it is busy, knowing that nothing is due yet is enough, and `_bound` says so.
 
+An interrupt of interpreted code comes where something was called, or a loop turns. So what changes links calls nothing,
+and leaves a heap at the end of each turn of its loop.
+
 Invariants: no handle comes before its parent, and no deadline before `_bound`. Equal deadlines go by `_order`, so they
 run in the order in which they were asked for.
 """
@@ -57,11 +60,33 @@ class TimerHeap(Timers):
     def _discard(self, handle):
         if handle._heap is not self:
             return
-        self._unlink(handle)
         children = handle._child
+        last = children
         if children is not None:
+            while last._next is not None:
+                last = last._next
+        # Order: nothing is called from here on, so no interrupt sees half of it.
+        before = handle._before
+        sibling = handle._next
+        if before is None:
+            self._roots = sibling
+        elif before._child is handle:
+            before._child = sibling
+        else:
+            before._next = sibling
+        if sibling is not None:
+            sibling._before = before
+            handle._next = None
+        if children is not None:
+            # They are roots now, before the others.
+            roots = self._roots
+            if roots is not None:
+                last._next = roots
+                roots._before = last
+            children._before = None
+            self._roots = children
             handle._child = None
-            self._plant(children)
+        handle._before = None
         handle._heap = None
         self._count -= 1
         if self._count == 0:
@@ -83,8 +108,17 @@ class TimerHeap(Timers):
 
     def _pop_due(self, limit, ready):
         while self._bound < limit and self._next_deadline() < limit:
-            first = self._roots
-            self._discard(first)
+            first = self._roots  # the only one
+            children = first._child
+            # Order: nothing is called from here to the end of the turn, as in `_discard`.
+            self._roots = children
+            if children is not None:
+                children._before = None
+                first._child = None
+            first._heap = None
+            self._count -= 1
+            if self._count == 0:
+                self._bound = _INFINITY
             ready.append(first)
 
     def waiting(self):
@@ -105,76 +139,49 @@ class TimerHeap(Timers):
         self._clear()
 
     def _clear(self):
-        for handle in self.waiting():
-            handle._heap = handle._child = handle._next = handle._before = None
+        found = self.waiting()
+        for handle in found:
+            handle._heap = None
         self._roots = None
         self._count = 0
         self._bound = _INFINITY
+        for handle in found:
+            handle._child = handle._next = handle._before = None
 
     def __del__(self):
         # A million timers that let go of one another in a chain would be a recursion a million deep.
         self._clear()
 
-    # --- Links --------------------------------------------------------------------------------------
-
-    def _unlink(self, handle):
-        """Take a handle, with what is below it, out of its siblings."""
-        before = handle._before
-        sibling = handle._next
-        if before is None:
-            self._roots = sibling
-        elif before._child is handle:
-            before._child = sibling
-        else:
-            before._next = sibling
-        if sibling is not None:
-            sibling._before = before
-        handle._next = None
-        handle._before = None
-
-    def _plant(self, children):
-        """Make roots of siblings that have lost their parent."""
-        children._before = None
-        roots = self._roots
-        if roots is not None:
-            last = children
-            while last._next is not None:
-                last = last._next
-            last._next = roots
-            roots._before = last
-        self._roots = children
-
     def _pair_roots(self):
         """Make one tree of all."""
-        roots = self._roots
-        while roots._next is not None:
-            # Each pass halves the number of roots. Only `_next` links them meanwhile.
-            winners = None
-            while roots is not None:
-                winner = roots
-                roots = winner._next
-                if roots is not None:
-                    rival = roots
-                    roots = rival._next
-                    winner = self._meld(winner, rival)
-                winner._next = winners
-                winners = winner
-            roots = winners
-        roots._before = None
-        self._roots = roots
-
-    def _meld(self, one, other):
-        """Make one tree of two: the later becomes the earlier one's first child."""
-        if other._deadline < one._deadline or (other._deadline == one._deadline and other._order < one._order):
-            earlier = other
-            later = one
-        else:
-            earlier = one
-            later = other
-        sibling = earlier._child
-        later._next = sibling
-        if sibling is not None:
-            sibling._before = later
-        later._before = earlier
-        earlier._child = later
-        return earlier
+        while self._roots._next is not None:
+            # Each pass halves the number of roots: what two became takes their place, between `last` and `rest`.
+            last = None
+            rest = self._roots
+            while rest is not None and rest._next is not None:
+                one = rest
+                other = one._next
+                # Order: nothing is called from here to the end of the turn, as in `_discard`.
+                rest = other._next
+                if other._deadline < one._deadline or (other._deadline == one._deadline and other._order < one._order):
+                    earlier = other
+                    later = one
+                else:
+                    earlier = one
+                    later = other
+                # The later becomes the earlier one's first child.
+                sibling = earlier._child
+                later._next = sibling
+                if sibling is not None:
+                    sibling._before = later
+                later._before = earlier
+                earlier._child = later
+                earlier._next = rest
+                if rest is not None:
+                    rest._before = earlier
+                earlier._before = last
+                if last is None:
+                    self._roots = earlier
+                else:
+                    last._next = earlier
+                last = earlier
