@@ -8,6 +8,7 @@ import contextvars
 import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -76,6 +77,23 @@ async def test_a_task_that_nobody_holds_lives_until_it_is_done():
         gc.collect()
         await cede.sleep(0.001)
     assert ended == [1]
+
+
+async def test_a_task_that_waits_for_what_only_it_knows_lives(loop):
+    """On asyncio's loop the task and its future are garbage, and are collected: the task is never done."""
+    known, ended = [], []
+
+    async def background():
+        future = loop.create_future()
+        known.append(weakref.ref(future))
+        ended.append(await future)
+
+    cede.create_task(background())
+    await cede.sleep(0)
+    gc.collect()
+    known[0]().set_result(7)
+    await cede.sleep(0)
+    assert ended == [7]
 
 
 async def test_tasks_and_futures_are_asyncio_s_too(loop):
