@@ -38,6 +38,19 @@ if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
 
 import importlib as _importlib
 import warnings as _warnings
+from asyncio import (
+    BaseProtocol,
+    BaseTransport,
+    BufferedProtocol,
+    DatagramProtocol,
+    DatagramTransport,
+    Protocol,
+    ReadTransport,
+    SubprocessProtocol,
+    SubprocessTransport,
+    Transport,
+    WriteTransport,
+)
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
@@ -73,10 +86,7 @@ from .futures import (
     isfuture,
     wrap_future,
 )
-from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
 from .policy import install, uninstall
-from .protocols import BaseProtocol, BufferedProtocol, DatagramProtocol, Protocol, SubprocessProtocol
-from .queues import LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown
 from .runners import Runner, run
 from .taskgroups import TaskGroup
 from .tasks import (
@@ -102,32 +112,25 @@ from .tasks import (
     wait,
     wait_for,
 )
-from .threads import to_thread
 from .timeouts import Timeout, timeout, timeout_at
-from .transports import (
-    BaseTransport,
-    DatagramTransport,
-    ReadTransport,
-    SubprocessTransport,
-    Transport,
-    WriteTransport,
-)
-
-from . import streams, subprocess  # noqa: F401  # isort: skip
-from .streams import (
-    StreamReader,
-    StreamReaderProtocol,
-    StreamWriter,
-    open_connection,
-    open_unix_connection,
-    start_server,
-    start_unix_server,
-)
-from .subprocess import create_subprocess_exec, create_subprocess_shell
 
 if TYPE_CHECKING:
+    from . import locks, protocols, queues, streams, subprocess, threads, transports  # noqa: F401
     from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph
+    from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
     from .net.serve import Server
+    from .queues import LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown
+    from .streams import (
+        StreamReader,
+        StreamReaderProtocol,
+        StreamWriter,
+        open_connection,
+        open_unix_connection,
+        start_server,
+        start_unix_server,
+    )
+    from .subprocess import create_subprocess_exec, create_subprocess_shell
+    from .threads import to_thread
 
 if _os.environ.get("CEDE_INSPECT", "") not in ("", "0"):
     from .observe.listener import listen as _listen
@@ -140,27 +143,43 @@ compiled: bool = bool(_pure.compiled_modules())
 # asyncio: one class stands for all three; on Unix asyncio's own do too.
 BaseEventLoop = SelectorEventLoop = EventLoop
 
-# Imported when they are first asked for: not every program needs them.
+# Imported when they are first asked for: no program needs them all, and every start of every program would pay.
 _LATER = {
-    "Server": ".net.serve",
-    **dict.fromkeys(
-        ("FrameCallGraphEntry", "FutureCallGraph", "capture_call_graph", "format_call_graph", "print_call_graph"),
-        ".graph",
-    ),
+    name: module
+    for module, names in {
+        "graph": "FrameCallGraphEntry FutureCallGraph capture_call_graph format_call_graph print_call_graph",
+        "locks": "Barrier BoundedSemaphore Condition Event Lock Semaphore",
+        "net.serve": "Server",
+        "queues": "LifoQueue PriorityQueue Queue QueueEmpty QueueFull QueueShutDown",
+        "streams": "StreamReader StreamReaderProtocol StreamWriter"
+        " open_connection open_unix_connection start_server start_unix_server",
+        "subprocess": "create_subprocess_exec create_subprocess_shell",
+        "threads": "to_thread",
+    }.items()
+    for name in names.split()
 }
 _LATER_MODULES = (
-    *(
-        "base_events",
-        "base_futures",
-        "base_subprocess",
-        "base_tasks",
-        "constants",
-        "format_helpers",
-        "graph",
-        "log",
-        "mixins",
-    ),
-    *("selector_events", "sslproto", "staggered", "trsock", "unix_events"),
+    "base_events",
+    "base_futures",
+    "base_subprocess",
+    "base_tasks",
+    "constants",
+    "format_helpers",
+    "graph",
+    "locks",
+    "log",
+    "mixins",
+    "protocols",
+    "queues",
+    "selector_events",
+    "sslproto",
+    "staggered",
+    "streams",
+    "subprocess",
+    "threads",
+    "transports",
+    "trsock",
+    "unix_events",
 )
 
 # Deprecated names, and what they are in `policy`.
@@ -173,7 +192,7 @@ _DEPRECATED = {
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
-        value = getattr(_importlib.import_module(_LATER[name], __name__), name)
+        value = getattr(_importlib.import_module(f".{_LATER[name]}", __name__), name)
         globals()[name] = value
         return value
     if name in _LATER_MODULES:

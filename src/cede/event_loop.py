@@ -3,39 +3,78 @@
 `Loop` (the engine) runs callbacks; here asyncio's methods are put on top of it. What a method does stands
 in a module of `cede.net`, whose functions take the loop as their first argument and so serve as methods
 as they are: follow the name after the equals sign.
+
+Importing cede does not import these modules: a method of theirs that is asked for does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import sys
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
 from .engine.pollers.select import SelectorPoller
 from .engine.tasks import create_task
-from .net import (
-    children,
-    connect,
-    datagram,
-    executor,
-    pipes,
-    resolve,
-    sendfile,
-    serve,
-    signals,
-    sockets,
-    start_tls,
-)
+from .net import executor, signals
 from .net.awaiting import SideBySide, as_future, loop_of
 
 T = TypeVar("T")
 TaskFactory = Callable[..., Any]  # (loop, coro, **kwargs) -> a task
+
+
+# --- What is imported when it is asked for
+
+
+class _ModuleToCome:
+    """Stands for a module of `net` in the class below; its attributes stand for the module's functions."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, function: str) -> _MethodToCome:
+        return _MethodToCome(self._name, function)
+
+
+class _MethodToCome:
+    """A method of the loop whose module is not imported yet: asked for, it puts the module's function in its place."""
+
+    def __init__(self, module: str, function: str) -> None:
+        self._module = module
+        self._function = function
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, loop: Any, owner: type | None = None) -> Any:
+        function = getattr(importlib.import_module(f".net.{self._module}", __package__), self._function)
+        if vars(self._owner).get(self._name) is self:  # else somebody has put a method of their own there
+            setattr(self._owner, self._name, function)
+        return function.__get__(loop, owner)
+
+
+if TYPE_CHECKING:
+    from .net import children, connect, datagram, pipes, resolve, sendfile, serve, sockets, start_tls
+else:
+    children = _ModuleToCome("children")
+    connect = _ModuleToCome("connect")
+    datagram = _ModuleToCome("datagram")
+    pipes = _ModuleToCome("pipes")
+    resolve = _ModuleToCome("resolve")
+    sendfile = _ModuleToCome("sendfile")
+    serve = _ModuleToCome("serve")
+    sockets = _ModuleToCome("sockets")
+    start_tls = _ModuleToCome("start_tls")
+
+
+# --- The loop
 
 
 class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]

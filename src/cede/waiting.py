@@ -19,13 +19,14 @@ from .engine.running import current_task, get_running_loop
 from .events import get_event_loop
 from .exceptions import CancelledError
 from .futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture
-from .queues import Queue
 from .spawning import ensure_future
 from .timeouts import Timeout
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Handle, Task
     from collections.abc import AsyncIterator, Iterator
+
+    from .queues import Queue
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Future[Any]")
@@ -172,6 +173,8 @@ class _AsCompleted:
     """What `as_completed` returns; an iterator of both kinds, each step of which takes what is done next."""
 
     def __init__(self, awaitables: Iterable[Awaitable[Any]], timeout: float | None) -> None:
+        from .queues import Queue  # here, for `import cede` does not import it
+
         loop = get_event_loop()
         self._done: Queue[Future[Any] | None] = Queue()  # in order of completion; a None for each that came too late
         self._task: Task[Any] | None = current_task()  # for call graphs

@@ -111,6 +111,9 @@ def _place_package() -> None:
 
     import cede
 
+    # Order: while `asyncio` is the standard library's. The modules of the loop's methods are imported when one is asked for.
+    for name in dir(cede.EventLoop):
+        getattr(cede.EventLoop, name)
     modules = {}
     kept: tuple[str, ...] = ()
     for source, name in ((stock, "asyncio"), (cede, "cede")):

@@ -29,6 +29,53 @@ def test_every_method_of_asyncios_loop_is_there(name):
     assert getattr(EventLoop, name) is not getattr(asyncio.AbstractEventLoop, name)
 
 
+def test_what_a_program_does_not_use_is_not_imported(run_python):
+    run_python(
+        """
+        import sys, cede
+        def imported(folder):
+            return sorted(name for name in sys.modules if name.startswith(f"cede.{folder}."))
+        assert imported("io") == [], imported("io")
+        assert imported("net") == ["cede.net.awaiting", "cede.net.executor", "cede.net.signals"], imported("net")
+
+        async def main():
+            return await cede.sleep(0, cede.get_running_loop().create_datagram_endpoint)
+
+        method = cede.run(main())
+        from cede.net import datagram
+        assert method.__func__ is datagram.create_datagram_endpoint
+        assert vars(cede.EventLoop)["create_datagram_endpoint"] is method.__func__
+        assert "cede.net.children" not in sys.modules
+        """
+    )
+
+
+def test_a_method_that_somebody_replaced_stays_replaced(run_python):
+    """Libraries wrap what they find in the class, whether its module was imported by then or not."""
+    run_python(
+        """
+        import cede
+        found = vars(cede.EventLoop)["getaddrinfo"]
+        cede.EventLoop.getaddrinfo = lambda loop, *args: "theirs"
+        loop = cede.new_event_loop()
+        theirs = loop.getaddrinfo
+        assert theirs("host", 1) == "theirs"
+        ours = found.__get__(loop, cede.EventLoop)
+        assert ours.__func__.__module__ == "cede.net.resolve"
+        assert loop.getaddrinfo("host", 1) == "theirs"
+        loop.close()
+
+        class Loop(cede.EventLoop):
+            def sock_recv(self, sock, n):
+                return super().sock_recv
+
+        loop = Loop()
+        assert loop.sock_recv(None, 1).__func__ is cede.EventLoop.sock_recv
+        loop.close()
+        """
+    )
+
+
 # The keywords that 3.15's loop takes and an older interpreter's may not.
 NEWER = {
     "create_connection": {"all_errors"},
