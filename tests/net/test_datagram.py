@@ -215,6 +215,26 @@ async def test_pausing_from_inside_takes_effect_at_once(loop, endpoint):
 # --- Errors
 
 
+async def test_no_memory_for_a_datagram_ends_that_endpoint_only(loop, loop_errors):
+    """As on asyncio; `error_received` is for what the network says."""
+
+    class Full(socket.socket):
+        def recvfrom(self, *args):
+            raise MemoryError
+
+    sock = Full(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(LOCAL)
+    transport, protocol = await loop.create_datagram_endpoint(Recorder, sock=sock)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x", address(transport))
+    exc = await protocol.lost
+    assert isinstance(exc, MemoryError)
+    assert protocol.errors == protocol.received == []
+    context = loop_errors.pop()
+    assert context["exception"] is exc
+    assert context["message"] == "Fatal read error on datagram transport"
+
+
 async def test_nobody_listens(loop, endpoint, free_port):
     transport, protocol = await endpoint(remote_addr=("127.0.0.1", free_port()))
     transport.sendto(b"hello")

@@ -104,6 +104,12 @@ class DatagramTransport(Endpoint):
             except OSError as exc:
                 native.call_one(self._context, self._tell_error, exc)
                 return
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:  # no memory for it
+                self._report(exc, "Fatal read error on datagram transport")
+                self._force_close(exc)
+                return
             if pair is None:
                 self._most = 1
                 self._calm = _CALM_EVENTS
