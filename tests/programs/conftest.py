@@ -7,6 +7,7 @@ in the environment) it fails them instead: there nothing may be missing unnotice
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import re
@@ -24,6 +25,7 @@ import pytest
 
 import cede
 from tests.io.conftest import Certificates
+from tests.programs import peers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = str(Path(cede.__file__).parent.parent)
@@ -171,6 +173,29 @@ def services() -> Iterator[dict[str, str]]:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """A certificate authority, and what it signed for localhost and for a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def http_site() -> Iterator[int]:
+    """The port of an HTTP server that answers with what it was asked; peers.py has its paths."""
+    with peers.serving_http() as port:
+        yield port
+
+
+@pytest.fixture
+def load(program: Callable[[str, str], str]) -> Callable[[str, int], int]:
+    """Return `load(url, connections)`, a second of wrk's requests; it returns how many, each of them answered rightly."""
+    return functools.partial(peers.load, program("wrk", "wrk"))
+
+
+@pytest.fixture
+def redis(library: Any) -> Any:
+    return library("redis.asyncio")
+
+
+@pytest.fixture
+def asyncpg(library: Any) -> Any:
+    return library("asyncpg")
 
 
 @pytest.fixture

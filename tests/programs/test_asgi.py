@@ -10,10 +10,8 @@ import asyncio
 import hashlib
 import http.client
 import json
-import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs.peers import Connection
+from tests.programs.peers import Connection, get, pipelined
 
 pytestmark = pytest.mark.programs
 
@@ -74,10 +72,6 @@ def server(request: pytest.FixtureRequest, start: Callable[..., Any], library: A
     assert "Traceback" not in running.output
 
 
-def get(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-
-
 @pytest.mark.programs(pure=True)
 def test_routes(server: Server) -> None:
     """FastAPI on cede's loop: parameters, models, refused input, background tasks, functions in threads."""
@@ -99,25 +93,14 @@ def test_routes(server: Server) -> None:
 
 def test_pipelining(server: Server) -> None:
     """Requests sent at once, or cut at odd places, are answered in order."""
-    requests = b"".join(get(f"/number/{number}") for number in range(30))
-    for size in (len(requests), 11):
-        with server.connect() as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(sock)
-            for begin in range(0, len(requests), size):
-                connection.send(requests[begin : begin + size])
-            assert [connection.response()[2] for _ in range(30)] == [str(n).encode() for n in range(30)]
+    requests = [get(f"/number/{number}") for number in range(30)]
+    for size in (None, 11):
+        assert pipelined(server.connect, requests, size) == [str(number).encode() for number in range(30)]
 
 
-def test_load(server: Server, program: Callable[[str, str], str]) -> None:
+def test_load(server: Server, load: Callable[[str, int], int]) -> None:
     """Under wrk, over 64 connections, every response is complete and right, and the server is well afterwards."""
-    command = [program("wrk", "wrk"), "-t1", "-c64", "-d1s", f"http://127.0.0.1:{server.port}/number/7"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=25)
-    assert done.returncode == 0, done.stderr
-    assert "Socket errors" not in done.stdout, done.stdout
-    assert "Non-2xx" not in done.stdout, done.stdout
-    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
-    assert requests > 50, done.stdout
+    assert load(f"http://127.0.0.1:{server.port}/number/7", 64) > 50
     assert server.get("/number/8") == 8
 
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.programs.conftest import Running
+from tests.programs.peers import counting_turns
+
 # Dask's client keeps a loop in a thread, and its profiler another, until the process ends.
 pytestmark = [pytest.mark.programs, pytest.mark.leaves("threads", "fds", "tasks", "handles"), pytest.mark.timeout(120)]
 
@@ -21,8 +24,6 @@ EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "executor
 @pytest.fixture(scope="module")
 def module_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """As `start`, for all tests of this file."""
-    from tests.programs.conftest import Running
-
     with contextlib.ExitStack() as stack:
 
         def start(*command: str, **changes: str) -> Any:
@@ -114,13 +115,6 @@ async def test_client_on_cede(library: Any, cluster: str) -> None:
 async def test_run_in_executor(executor: Any) -> None:
     """Through `run_in_executor`: two hundred results in order while the loop goes on, and exceptions as themselves."""
     loop = asyncio.get_running_loop()
-    turns = 0
-
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0.001)
-            turns += 1
 
     def where(number: int) -> tuple[int, int]:
         import os
@@ -129,12 +123,11 @@ async def test_run_in_executor(executor: Any) -> None:
         time.sleep(0.002)
         return number, os.getpid()
 
-    counting = asyncio.create_task(count_turns())
-    results = await asyncio.gather(*(loop.run_in_executor(executor, where, number) for number in range(200)))
-    counting.cancel()
+    async with counting_turns(0.001) as turns:
+        results = await asyncio.gather(*(loop.run_in_executor(executor, where, number) for number in range(200)))
     assert [number for number, _ in results] == list(range(200))
     assert len({pid for _, pid in results}) == 2
-    assert turns > 10
+    assert turns.count > 10
     with pytest.raises(ZeroDivisionError):
         await loop.run_in_executor(executor, lambda: 1 // 0)
 

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-
-def unique(name: str) -> str:
-    """Return a name nobody else uses, if several suites share a server."""
-    return f"cede_{name}_{os.getpid()}"
-
+from tests.programs.peers import redis_client, unique
 
 # -- Redis -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def redis(library: Any) -> Any:
-    return library("redis.asyncio")
-
-
-@asynccontextmanager
-async def redis_client(redis: Any, url: str, **settings: Any) -> AsyncIterator[Any]:
-    client = redis.Redis.from_url(url, **settings)
-    try:
-        yield client
-    finally:
-        await client.aclose()
 
 
 async def test_redis_values(redis: Any, redis_address: str) -> None:
@@ -104,11 +85,6 @@ async def test_redis_that_is_not_there(redis: Any, free_port: Any) -> None:
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def asyncpg(library: Any) -> Any:
-    return library("asyncpg")
 
 
 @asynccontextmanager

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.programs.peers import redis_client, unique
+
 pytestmark = pytest.mark.programs
 
 
-def unique(name: str) -> str:
-    """Return a name nobody else uses, if several suites share a server."""
-    return f"cede_{name}_{os.getpid()}"
-
-
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def asyncpg(library: Any) -> Any:
-    return library("asyncpg")
 
 
 async def test_ten_thousand_queries(asyncpg: Any, postgres: str) -> None:
@@ -125,23 +115,9 @@ async def test_cancelled_queries(asyncpg: Any, postgres: str) -> None:
 # -- Redis -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def redis(library: Any) -> Any:
-    return library("redis.asyncio")
-
-
-@asynccontextmanager
-async def client_of(redis: Any, url: str, **settings: Any) -> AsyncIterator[Any]:
-    client = redis.Redis.from_url(url, decode_responses=True, **settings)
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
 async def test_pipelines(redis: Any, redis_address: str) -> None:
     """Transactions of many tasks: none sees another's half, and a watched key that changed is tried again."""
-    async with client_of(redis, redis_address) as client:
+    async with redis_client(redis, redis_address, decode_responses=True) as client:
         await client.set(unique("account"), 0)
 
         async def deposit() -> int:
@@ -170,7 +146,7 @@ async def test_pipelines(redis: Any, redis_address: str) -> None:
 
 async def test_publishing(redis: Any, redis_address: str) -> None:
     """Twenty subscribers hear a thousand messages each, in order, by name and by pattern."""
-    async with client_of(redis, redis_address) as client:
+    async with redis_client(redis, redis_address, decode_responses=True) as client:
 
         async def subscribe(number: int, ready: asyncio.Semaphore) -> list[int]:
             heard = []
@@ -195,7 +171,7 @@ async def test_publishing(redis: Any, redis_address: str) -> None:
 
 async def test_blocking_pops(redis: Any, redis_address: str) -> None:
     """Workers block on a list and share a thousand jobs, each done once; those that then wait in vain are told so."""
-    async with client_of(redis, redis_address, socket_timeout=None) as client:
+    async with redis_client(redis, redis_address, decode_responses=True, socket_timeout=None) as client:
         done: list[int] = []
 
         async def work() -> None:

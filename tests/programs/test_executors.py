@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.programs.peers import counting_turns
+
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "executors.py"
 
 
@@ -23,23 +25,15 @@ async def test_threads() -> None:
     """Two hundred calls in threads at once: results in order, the caller's context, errors, and turns for the loop."""
     where = contextvars.ContextVar("where", default="nowhere")
     where.set("here")
-    turns = 0
-
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
 
     def work(number: int) -> tuple[int, str, bool]:
         time.sleep(0.001)
         return number, where.get(), threading.current_thread() is threading.main_thread()
 
-    counting = asyncio.create_task(count_turns())
-    results = await asyncio.gather(*(asyncio.to_thread(work, number) for number in range(200)))
-    counting.cancel()
+    async with counting_turns() as turns:
+        results = await asyncio.gather(*(asyncio.to_thread(work, number) for number in range(200)))
     assert results == [(number, "here", False) for number in range(200)]
-    assert turns > 20
+    assert turns.count > 20
     with pytest.raises(ZeroDivisionError):
         await asyncio.to_thread(lambda: 1 // 0)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,39 +12,10 @@ import pytest
 import cede
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers with what it was asked, from a thread; the other side knows nothing of asyncio."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if self.path == "/slow":
-            time.sleep(0.5)
-        self._answer(f"GET {self.path}".encode() if self.path != "/large" else b"x" * 5_000_000)
-
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def address() -> Iterator[str]:
+def address(http_site: int) -> str:
     """The address of an HTTP server of the standard library's."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=[0.01])
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return f"http://127.0.0.1:{http_site}"
 
 
 # -- httpx -------------------------------------------------------------------------------------------------------------

@@ -5,10 +5,8 @@ Both of its HTTP parsers are used: h11 in Python, httptools in C. They drive the
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs.peers import Connection
+from tests.programs.peers import Connection, get, pipelined
 
 APPLICATION = """
 import asyncio
@@ -81,46 +79,29 @@ def test_runs_on_cede(server: Server) -> None:
     """The application finds itself on cede's loop."""
     with server.connect() as sock:
         connection = Connection(sock)
-        connection.send(b"GET /loop HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(get("/loop"))
         assert connection.response()[2].startswith(b"cede.")
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("connections", [1, 64])
-def test_load(server: Server, program: Callable[[str, str], str], connections: int) -> None:
+def test_load(server: Server, load: Callable[[str, int], int], connections: int) -> None:
     """Under wrk's load every response is complete and right; no connection breaks."""
-    command = [
-        program("wrk", "wrk"),
-        "-t1",
-        f"-c{connections}",
-        "-d1s",
-        "--latency",
-        f"http://127.0.0.1:{server.port}/",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    assert "Socket errors" not in done.stdout, done.stdout
-    assert "Non-2xx" not in done.stdout, done.stdout
-    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
-    assert requests > 50, done.stdout
+    assert load(f"http://127.0.0.1:{server.port}/", connections) > 50
     assert "Traceback" not in server.running.output
     with server.connect() as sock:  # and it still serves
         connection = Connection(sock)
-        connection.send(b"GET /after HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(get("/after"))
         assert connection.response()[2] == b"GET /after 0"
 
 
 @pytest.mark.timeout(60)
-def test_load_of_chunked_responses(server: Server, program: Callable[[str, str], str]) -> None:
+def test_load_of_chunked_responses(server: Server, load: Callable[[str, int], int]) -> None:
     """Responses of many writes and 300 KB arrive whole while the client reads from many connections."""
-    command = [program("wrk", "wrk"), "-t1", "-c16", "-d1s", f"http://127.0.0.1:{server.port}/chunks"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    assert "Socket errors" not in done.stdout, done.stdout
-    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])  # type: ignore[index]
-    assert requests > 5, done.stdout
+    assert load(f"http://127.0.0.1:{server.port}/chunks", 16) > 5
     with server.connect() as sock:
         connection = Connection(sock)
-        connection.send(b"GET /chunks HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(get("/chunks"))
         assert connection.response()[2] == b"x" * 300_000
 
 
@@ -129,7 +110,7 @@ def test_keep_alive(server: Server) -> None:
     with server.connect() as sock:
         connection = Connection(sock)
         for number in range(50):
-            connection.send(f"GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            connection.send(get(f"/{number}"))
             assert connection.response()[2] == f"GET /{number} 0".encode()
         for size in (0, 1, 1000, 65_536, 1_000_000):
             body = bytes(range(256)) * (size // 256 + 1)
@@ -142,14 +123,9 @@ def test_keep_alive(server: Server) -> None:
 
 def test_pipelining(server: Server) -> None:
     """Requests sent without waiting are answered in order, however they are cut into packets."""
-    requests = b"".join(f"GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for number in range(40))
-    for size in (len(requests), 7):
-        with server.connect() as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(sock)
-            for begin in range(0, len(requests), size):
-                connection.send(requests[begin : begin + size])
-            assert [connection.response()[2] for _ in range(40)] == [f"GET /{n} 0".encode() for n in range(40)]
+    requests = [get(f"/{number}") for number in range(40)]
+    for size in (None, 7):
+        assert pipelined(server.connect, requests, size) == [f"GET /{n} 0".encode() for n in range(40)]
 
 
 def test_chunked_request(server: Server) -> None:
@@ -185,22 +161,22 @@ def test_error_in_the_application(server: Server) -> None:
     """An exception of the application is a 500 for who asked, a traceback in the log, and nothing to the others."""
     with server.connect() as sock, server.connect() as other:
         connection, bystander = Connection(sock), Connection(other)
-        connection.send(b"GET /error HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(get("/error"))
         assert connection.response()[0] == 500
-        bystander.send(b"GET /fine HTTP/1.1\r\nHost: x\r\n\r\n")
+        bystander.send(get("/fine"))
         assert bystander.response()[2] == b"GET /fine 0"
     server.running.expect("ValueError: on purpose")
 
 
 def test_client_that_leaves(server: Server) -> None:
     """Clients that reset or leave in the middle of a response disturb nobody."""
-    for path in (b"/slow", b"/chunks") * 5:
+    for path in ("/slow", "/chunks") * 5:
         with server.connect() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # close() resets
-            sock.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            sock.sendall(get(path))
     with server.connect() as sock:
         connection = Connection(sock)
-        connection.send(b"GET /still HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(get("/still"))
         assert connection.response()[2] == b"GET /still 0"
 
 
@@ -208,9 +184,9 @@ def test_graceful_end(server: Server) -> None:
     """Asked to stop, uvicorn answers what it has begun to answer, closes idle connections and ends."""
     with server.connect() as busy, server.connect() as idle:
         waiting, done = Connection(busy), Connection(idle)
-        done.send(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+        done.send(get("/first"))
         assert done.response()[2] == b"GET /first 0"
-        waiting.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        waiting.send(get("/slow"))
         time.sleep(0.05)
         server.running.process.send_signal(signal.SIGTERM)
         assert waiting.response()[2] == b"GET /slow 0"
