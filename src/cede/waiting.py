@@ -14,7 +14,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import iscoroutine
-from .engine.futures import new_future
+from .engine.futures import new_future, release
 from .engine.running import current_task, get_running_loop
 from .events import get_event_loop
 from .exceptions import CancelledError
@@ -34,12 +34,6 @@ F = TypeVar("F", bound="Future[Any]")
 FIRST_COMPLETED = concurrent.futures.FIRST_COMPLETED
 FIRST_EXCEPTION = concurrent.futures.FIRST_EXCEPTION
 ALL_COMPLETED = concurrent.futures.ALL_COMPLETED
-
-
-def release(waiter: Future[Any]) -> None:
-    """Resolve a waiter unless it is done already."""
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 # --- wait ---------------------------------------------------------------------------------------

@@ -377,6 +377,12 @@ def new_future(loop):
     return future
 
 
+def release(future):
+    """Resolve a future that somebody waits for with None, unless it is done already."""
+    if not future.done():
+        future.set_result(None)
+
+
 def isfuture(obj):
     """Return True if `obj` is a future, or says that it behaves as one.
 

@@ -15,7 +15,7 @@ import socket
 import weakref
 
 from ..engine import native
-from ..engine.futures import new_future
+from ..engine.futures import new_future, release
 from ..engine.handles import Watcher
 from ..engine.pollers.base import EDGE, READABLE, WRITABLE
 
@@ -131,9 +131,9 @@ class SocketWaits(Watcher):
         """
         loop = self._loop
         if direction == READABLE:
-            handle = loop._add_reader(self._fd, _resolve, ready)
+            handle = loop._add_reader(self._fd, release, ready)
         else:
-            handle = loop._add_writer(self._fd, _resolve, ready)
+            handle = loop._add_writer(self._fd, release, ready)
         ready.add_done_callback(_Removal(loop, self._fd, direction, handle))
 
     def _displaced(self):
@@ -196,15 +196,10 @@ def _resolve_all(waiting):
     if waiting is None:
         return
     if type(waiting) is not list:
-        _resolve(waiting)
+        release(waiting)
     else:
         for ready in waiting:
-            _resolve(ready)
-
-
-def _resolve(ready):
-    if not ready.done():
-        ready.set_result(None)
+            release(ready)
 
 
 class _Removal:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Coroutine, Generator, Iterable
 from typing import Any
 
-from ..engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture
+from ..engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture, release
 from ..engine.running import current_task
 
 
@@ -56,12 +56,6 @@ def as_future(loop: Any, awaitable: Any) -> Any:
     if not inspect.isawaitable(awaitable):
         raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
     return loop.create_task(_awaiting(awaitable))
-
-
-def release(future: Any) -> None:
-    """Resolve a waiter with None unless it is done already."""
-    if not future.done():
-        future.set_result(None)
 
 
 class SideBySide:

@@ -20,8 +20,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from ..engine.futures import release
 from ..io.pipe_transport import ReadPipeTransport, WritePipeTransport
-from .awaiting import release
 
 logger = logging.getLogger("asyncio")
 

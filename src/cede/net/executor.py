@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from .awaiting import release
+from ..engine.futures import release
 
 
 def run_in_executor(

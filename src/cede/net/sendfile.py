@@ -10,7 +10,7 @@ import asyncio
 from asyncio.constants import _SendfileMode
 from typing import Any
 
-from .awaiting import release
+from ..engine.futures import release
 from .sockets import check_sendfile_arguments, sendfile_by_kernel
 
 _CHUNK = 64 * 1024  # bytes read from the file at once where the kernel cannot copy
@@ -134,8 +134,7 @@ class StandIn(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         if self._ready is not None:
-            if not self._ready.done():
-                self._ready.set_result(None)
+            release(self._ready)
             self._ready = None
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -25,10 +25,11 @@ from asyncio.trsock import TransportSocket
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..engine.futures import release
 from ..io.listener import Listener
 from ..io.socket_waits import refuse_tls_socket
 from ..io.stream_transport import StreamTransport
-from .awaiting import SideBySide, next_turn, release
+from .awaiting import SideBySide, next_turn
 from .connect import check_tls_arguments
 from .resolve import AddrInfo, resolve
 from .start_tls import make_tls_transport

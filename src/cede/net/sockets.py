@@ -16,8 +16,8 @@ import socket
 import sys
 from typing import Any
 
+from ..engine.futures import release
 from ..io.socket_waits import waits_of
-from .awaiting import release
 from .resolve import is_literal, resolve
 
 _INET = (socket.AF_INET, socket.AF_INET6)

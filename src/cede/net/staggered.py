@@ -12,9 +12,8 @@ import contextvars
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from ..engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by
+from ..engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by, release
 from ..engine.running import current_task, get_running_loop
-from .awaiting import release
 
 
 class Race:
