@@ -136,12 +136,12 @@ async def test_a_server_may_close_while_it_waits_for_descriptors(loop, loop_erro
 class Failing(socket.socket):
     """A listening socket whose `accept` raises what stands in `errors` first."""
 
-    errors: list[int]
+    errors: list[int | BaseException]
 
     def accept(self):
         if self.errors:
-            number = self.errors.pop(0)
-            raise OSError(number, os.strerror(number))
+            error = self.errors.pop(0)
+            raise OSError(error, os.strerror(error)) if isinstance(error, int) else error
         return super().accept()
 
 
@@ -184,6 +184,20 @@ async def test_another_error_is_reported_and_accepting_goes_on_later(loop, loop_
     (error,) = loop_errors
     assert error["message"] == "socket.accept() failed"
     assert error["exception"].errno == errno.EIO
+    loop_errors.clear()
+
+
+@pytest.mark.cede_only("asyncio asks again at once")
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("accept")])
+async def test_what_is_no_error_of_the_network_does_not_end_the_loop_either(loop, loop_errors, error):
+    async with await loop.create_server(Echo, sock=failing_listener(error)) as server:
+        with new_client() as sock:
+            await loop.sock_connect(sock, server.sockets[0].getsockname())
+            await wait_for(lambda: loop_errors)
+    (context,) = loop_errors
+    failed = "out of system resource" if isinstance(error, MemoryError) else "failed"
+    assert context["message"] == f"socket.accept() {failed}"
+    assert context["exception"] is error
     loop_errors.clear()
 
 

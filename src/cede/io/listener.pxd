@@ -17,4 +17,4 @@ cdef class Listener(Watcher):
     cdef object _on_ready(self, int events)
     cdef tuple _accept(self)
     cdef object _hand_on(self, object connection, object address)
-    cdef object _accept_failed(self, object exc)
+    cdef object _accept_failed(self, object exc, object number)

@@ -69,7 +69,12 @@ class Listener(Watcher):
             except OSError as exc:
                 if exc.errno in _PASSING:
                     continue
-                self._accept_failed(exc)
+                self._accept_failed(exc, exc.errno)
+                return
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._accept_failed(exc, errno.ENOMEM if isinstance(exc, MemoryError) else None)
                 return
             self._hand_on(connection, address)
 
@@ -95,15 +100,15 @@ class Listener(Watcher):
                 {"message": "Error on transport creation for incoming connection", "exception": exc}
             )
 
-    def _accept_failed(self, exc):
-        failed = "out of system resource" if exc.errno in _EXHAUSTED else "failed"
+    def _accept_failed(self, exc, number):
+        failed = "out of system resource" if number in _EXHAUSTED else "failed"
         self._loop.call_exception_handler(
             {"message": f"socket.accept() {failed}", "exception": exc, "socket": _described(self._sock)}
         )
         if self._closed:
             return  # by the exception handler
         self._loop._watch(self._fd, self, 0)
-        if exc.errno not in _FINAL:
+        if number not in _FINAL:
             # The connections wait in the kernel meanwhile.
             self._retry = self._loop.call_later(_RETRY_DELAY, self._resume)
 
