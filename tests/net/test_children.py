@@ -7,9 +7,11 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -46,16 +48,27 @@ class Recorder(asyncio.SubprocessProtocol):
         self.lost.set_result(exc)
 
 
-@pytest.fixture(params=["pidfd", "thread"])
+@pytest.fixture(params=["pidfd", "timer"])
 def watch(request, monkeypatch):
     """Each way of learning that a child has ended."""
-    if request.param == "thread":
+    if request.param == "timer":
 
         def refuse(pid, flags=0):
             raise OSError("no pidfd here")
 
         monkeypatch.setattr(os, "pidfd_open", refuse)
     return request.param
+
+
+@pytest.fixture
+def room_for_descriptors():
+    """Let the process have four thousand, for each child takes two or three."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
@@ -202,6 +215,37 @@ async def test_a_child_that_popen_reaped(spawn, watch):
     transport.get_extra_info("subprocess").wait()
     await asyncio.wait_for(protocol.lost, 10)
     assert transport.get_returncode() == 4
+
+
+@pytest.mark.build
+async def test_five_hundred_at_once(loop, watch, room_for_descriptors):
+    """Each says who it is and ends with a status of its own, all of them held back until all are there; no thread helps."""
+    threads = threading.active_count()
+    children = []
+    for number in range(500):
+        child = await loop.subprocess_exec(
+            Recorder, "sh", "-c", f"read line; exit {number % 200}", stdout=None, stderr=None
+        )
+        children.append(child)
+    assert threading.active_count() == threads
+    for transport, _ in children:
+        transport.get_pipe_transport(0).write(b"go\n")
+    async with asyncio.timeout(60):
+        statuses = [await transport._wait() for transport, _ in children]
+        await asyncio.gather(*(protocol.lost for _, protocol in children))
+    for transport, _ in children:
+        transport.close()
+    assert statuses == [number % 200 for number in range(500)]
+
+
+async def test_asking_after_a_child_takes_no_thread_and_ends_with_it(loop, monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    threads = threading.active_count()
+    transport, protocol = await loop.subprocess_exec(Recorder, "sleep", "0.02")
+    assert await asyncio.wait_for(transport._wait(), 10) == 0
+    await asyncio.wait_for(protocol.lost, 10)
+    transport.close()
+    assert threading.active_count() == threads
 
 
 # --- Signals

@@ -1,9 +1,9 @@
 """Subprocesses: `subprocess_exec`, `subprocess_shell`, and how the loop learns that a child has ended.
 
-A Unix process can wait for a child in two ways that a loop can use. A *pidfd* (Linux 5.3) is a descriptor
-that becomes readable when the child ends; it also names the child for good, so a signal sent through it
-cannot hit a stranger that got the same number. Elsewhere a *thread* a child waits in the kernel. SIGCHLD
-is used by neither: it belongs to the process, tells nothing of which child, and other code wants it.
+A *pidfd* (Linux 5.3) is a descriptor that becomes readable when the child ends; it also names the child for
+good, so a signal sent through it cannot hit a stranger that got the same number. Where there is none, an old
+kernel or a sandbox, a *timer* asks after the child, often at first and then more and more rarely. SIGCHLD is used
+by neither: it belongs to the process, tells nothing of which child, and other code wants it.
 
 Law: a child is reaped in the loop's thread and nowhere else, so that "has it ended?" and "send it a
 signal" cannot overtake each other.
@@ -16,7 +16,6 @@ import logging
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -28,20 +27,26 @@ logger = logging.getLogger("asyncio")
 # The returncode of a child that somebody else has reaped: how it ended is lost.
 _UNKNOWN_RETURNCODE = 255
 
+# Seconds between two questions whether a child without a pidfd has ended.
+_FIRST_DELAY = 0.001
+_LONGEST_DELAY = 0.064
+
 
 # --- Learning that a child has ended -------------------------------------------------------------
 
 
-def _reap(pid: int, process: Any) -> int:
-    """Return the returncode of a child that has ended, and let the kernel forget it."""
+def _reap(process: Any, options: int = 0) -> int | None:
+    """Return the returncode of a child that has ended, and let the kernel forget it; with WNOHANG None if it runs."""
     try:
-        _, status = os.waitpid(pid, 0)
+        pid, status = os.waitpid(process.pid, options)
     except ChildProcessError:
         if process.returncode is not None:  # whoever uses the Popen object was faster
             return process.returncode  # type: ignore[no-any-return]
         text = "child process pid %d exit status already read:  will report returncode %d"
-        logger.warning(text, pid, _UNKNOWN_RETURNCODE)
+        logger.warning(text, process.pid, _UNKNOWN_RETURNCODE)
         return _UNKNOWN_RETURNCODE
+    if pid == 0:
+        return None
     try:
         return os.waitstatus_to_exitcode(status)
     except ValueError:
@@ -51,7 +56,7 @@ def _reap(pid: int, process: Any) -> int:
 class PidfdWatch:
     """Watches one child through its pidfd."""
 
-    def __init__(self, loop: Any, process: Any, ended: Callable[[int], None]) -> None:
+    def __init__(self, loop: Any, process: Any, ended: Callable[[int | None], None]) -> None:
         self._loop = loop
         self._process = process
         self._ended = ended
@@ -60,7 +65,7 @@ class PidfdWatch:
 
     def _on_end(self) -> None:
         self.close()
-        self._ended(_reap(self._process.pid, self._process))
+        self._ended(_reap(self._process))
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the child."""
@@ -74,48 +79,41 @@ class PidfdWatch:
             self._pidfd = -1
 
 
-class ThreadWatch:
-    """Watches one child from a thread of its own."""
+class TimerWatch:
+    """Watches one child by asking, after a millisecond and then each time after twice as long, whether it has ended."""
 
-    def __init__(self, loop: Any, process: Any, ended: Callable[[int], None]) -> None:
+    def __init__(self, loop: Any, process: Any, ended: Callable[[int | None], None]) -> None:
         self._loop = loop
         self._process = process
         self._ended = ended
-        threading.Thread(target=self._wait, name=f"cede-child-{process.pid}", daemon=True).start()
+        self._delay = _FIRST_DELAY
+        self._timer = loop.call_later(self._delay, self._ask)
 
-    def _wait(self) -> None:
-        pid = self._process.pid
-        try:
-            # WNOWAIT leaves the reaping to the loop's thread. macOS reports stopped children too.
-            while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED:  # type: ignore[union-attr]
-                os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG)
-        except ChildProcessError:
-            pass  # reaped by somebody else
-        try:
-            self._loop.call_soon_threadsafe(self._on_end)
-        except RuntimeError:
-            logger.warning("Loop %r that handles pid %r is closed", self._loop, pid)
-            _reap(pid, self._process)  # nobody else will
-
-    def _on_end(self) -> None:
-        self._ended(_reap(self._process.pid, self._process))
+    def _ask(self) -> None:
+        returncode = _reap(self._process, os.WNOHANG)
+        if returncode is not None:
+            self._ended(returncode)
+            return
+        self._delay = min(2 * self._delay, _LONGEST_DELAY)
+        self._timer = self._loop.call_later(self._delay, self._ask)
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the child, which is not reaped yet: its number is its own."""
         os.kill(self._process.pid, number)
 
     def close(self) -> None:
-        """Nothing to do: the thread ends with the child."""
+        """Stop asking."""
+        self._timer.cancel()
 
 
-def watch(loop: Any, process: Any, ended: Callable[[int], None]) -> Any:
+def watch(loop: Any, process: Any, ended: Callable[[int | None], None]) -> Any:
     """Have `ended(returncode)` called in the loop when the child has ended."""
     if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):
         try:
             return PidfdWatch(loop, process, ended)
         except OSError:
             pass  # an old kernel, or no descriptor left
-    return ThreadWatch(loop, process, ended)
+    return TimerWatch(loop, process, ended)
 
 
 # --- The transport -------------------------------------------------------------------------------
@@ -298,7 +296,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._call(self._protocol.pipe_connection_lost, fd, exc)
         self._look_for_end()
 
-    def _child_ended(self, returncode: int) -> None:
+    def _child_ended(self, returncode: int | None) -> None:
         self._watch = None
         self._returncode = returncode
         if self._loop.get_debug():
