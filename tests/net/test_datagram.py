@@ -413,6 +413,26 @@ async def test_options_of_the_socket(loop, endpoint, free_port):
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
 
 
+async def test_a_broadcast_is_answered(loop, endpoint):
+    server, at_server = await endpoint(("0.0.0.0", 0))
+    port = address(server)[1]
+    client, at_client = await endpoint(remote_addr=("127.255.255.255", port), allow_broadcast=True)
+    client.sendto(b"who is there?")
+    await until(lambda: at_server.received)
+    [(data, sender)] = at_server.received
+    assert data == b"who is there?"
+    server.sendto(b"me", sender)  # from an address that the client has not written to
+    await until(lambda: at_client.received)
+    assert at_client.received == [(b"me", ("127.0.0.1", port))]
+
+
+async def test_without_leave_a_broadcast_is_an_error(loop, endpoint):
+    client, protocol = await endpoint(LOCAL)
+    client.sendto(b"who is there?", ("127.255.255.255", 9))
+    await until(lambda: protocol.errors)
+    assert isinstance(protocol.errors[0], PermissionError)
+
+
 async def test_a_broadcaster_is_not_connected(loop, endpoint):
     server, at_server = await endpoint(LOCAL)
     client, _ = await endpoint(remote_addr=address(server), allow_broadcast=True)

@@ -324,6 +324,30 @@ async def test_a_socket_will_do(loop):
     assert reader.received == b"hello"
 
 
+async def test_a_fifo_both_ends_of_which_are_ours(loop, tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    # Opened so that neither end waits for the other.
+    read_fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    write_fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    _reading, reader = await loop.connect_read_pipe(Recorder, os.fdopen(read_fd, "rb", 0))
+    writing, writer = await loop.connect_write_pipe(Recorder, os.fdopen(write_fd, "wb", 0))
+    data = os.urandom(300_000)  # more than a FIFO holds
+    writing.write(data)
+    await closed(writing, writer)
+    assert await reader.lost is None
+    assert reader.received == data
+    assert reader.events == ["made", "eof", "lost"]
+
+
+async def test_a_character_device_that_is_always_ready(loop):
+    writing, writer = await loop.connect_write_pipe(Recorder, open("/dev/null", "wb", 0))  # noqa: SIM115
+    writing.write(bytes(1 << 20))
+    assert writing.get_write_buffer_size() == 0
+    await closed(writing, writer)
+    assert writer.events == ["made", "lost"]
+
+
 # --- Refusals and leftovers
 
 

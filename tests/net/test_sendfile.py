@@ -49,10 +49,18 @@ class Recorder(asyncio.Protocol):
         self.lost.set_result(exc)
 
 
+def tcp_pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        left = socket.create_connection(listener.getsockname())
+        right, _ = listener.accept()
+    return left, right
+
+
 @contextlib.asynccontextmanager
-async def connected(loop):
+async def connected(loop, make_pair=socket.socketpair):
     """A transport, its protocol and the socket of the peer."""
-    left, right = socket.socketpair()
+    left, right = make_pair()
+    left.setblocking(False)
     right.setblocking(False)
     with right:
         transport, protocol = await loop.create_connection(Recorder, sock=left)
@@ -90,6 +98,40 @@ async def test_between_what_is_written(loop, file, native, offset, count):
         peer.send(b"answer")
         while not protocol.received:
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("native", [True, False])
+async def test_over_tcp(loop, file, native):
+    async with connected(loop, tcp_pair) as (transport, _, peer):
+        receiving = loop.create_task(received(loop, peer, len(CONTENT) + 5))
+        sending = loop.sendfile(transport, file if native else NotAFile(file), fallback=not native)
+        assert await sending == len(CONTENT)
+        transport.write(b"end..")
+        assert await receiving == CONTENT + b"end.."
+
+
+@pytest.mark.parametrize("count", [None, len(CONTENT)])
+@pytest.mark.parametrize("native", [True, False])
+async def test_a_file_that_shrinks_meanwhile_is_sent_to_its_new_end(loop, file, native, count):
+    async with connected(loop) as (transport, protocol, peer):
+        task = loop.create_task(loop.sendfile(transport, file if native else NotAFile(file), 0, count))
+        await asyncio.sleep(0.02)  # the kernel's buffer is full, and the peer reads nothing yet
+        os.truncate(file.name, 600_000)
+        assert await received(loop, peer, 600_000) == CONTENT[:600_000]
+        assert await asyncio.wait_for(task, 5) == 600_000
+        assert file.tell() == 600_000
+        assert transport.get_protocol() is protocol
+
+
+@pytest.mark.parametrize("native", [True, False])
+async def test_a_file_that_grows_meanwhile_is_sent_to_its_new_end(loop, file, native):
+    async with connected(loop) as (transport, _, peer):
+        task = loop.create_task(loop.sendfile(transport, file if native else NotAFile(file)))
+        await asyncio.sleep(0.02)
+        with open(file.name, "ab") as more:
+            more.write(CONTENT)
+        assert await received(loop, peer, 2 * len(CONTENT)) == 2 * CONTENT
+        assert await asyncio.wait_for(task, 5) == 2 * len(CONTENT)
 
 
 @pytest.mark.parametrize("native", [True, False])
