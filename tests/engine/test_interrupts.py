@@ -279,6 +279,32 @@ def test_ctrl_c_cancels_the_main_task_of_run(run_python):
     assert "KeyboardInterrupt" in done.stderr
 
 
+def test_ctrl_c_while_hands_are_shaken(run_python):
+    """The peer never answers: the connection attempt is cancelled, and nothing of it is left."""
+    source = """
+        import os, signal, socket, ssl
+        import cede
+        async def main(listener):
+            cede.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGINT)
+            try:
+                await cede.open_connection(*listener.getsockname(), ssl=ssl.create_default_context())
+            except cede.CancelledError:
+                print("cancelled")
+                raise
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            try:
+                cede.run(main(listener))
+            except KeyboardInterrupt:
+                print("interrupted")
+            peer = listener.accept()[0]
+            while peer.recv(1000):
+                pass
+            peer.close()
+            print("gone")
+    """
+    assert run_python(source).stdout.split() == ["cancelled", "interrupted", "gone"]
+
+
 @pytest.mark.parametrize("status", [0, 3])
 def test_sys_exit_in_a_callback_is_the_exit_status(run_python, status):
     source = f"""

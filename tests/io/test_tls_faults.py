@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
+import signal
 import socket
 import ssl
 import struct
@@ -372,9 +374,30 @@ def quick_contexts(tmp_path_factory):
     return contexts
 
 
+async def test_signals_while_hands_are_shaken(loop, world, quick_contexts):
+    """One every half millisecond, in the middle of OpenSSL's work too: every handshake succeeds, every signal is told."""
+    client_context, server_context = quick_contexts(type(world.client_context()))
+    seen = []
+    loop.add_signal_handler(signal.SIGALRM, seen.append, 1)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=server_context) as server:
+            for _ in range(10):
+                transport, _ = await loop.create_connection(
+                    asyncio.Protocol, *server.sockets[0].getsockname(), ssl=client_context, server_hostname="localhost"
+                )
+                transport.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        await asyncio.sleep(0.01)
+        loop.remove_signal_handler(signal.SIGALRM)
+    assert len(seen) > 5
+
+
 async def test_nothing_is_left_of_many_connections(loop, world, quick_contexts):
     """However they end: the objects and the memory of the process stay as they were."""
     client_context, server_context = quick_contexts(type(world.client_context()))
+    rounds = max(1, int(os.environ.get("CEDE_TEST_CONNECTIONS", "900")) // 45)  # of fifteen connections, three times
     ended = 0
 
     class Serves(asyncio.Protocol):
@@ -421,10 +444,10 @@ async def test_nothing_is_left_of_many_connections(loop, world, quick_contexts):
         sockname = server.sockets[0].getsockname()
         counts = []
         for _ in range(3):
-            for _ in range(20):
+            for _ in range(rounds):
                 await asyncio.gather(*[one(sockname, end) for end in 5 * ["close", "abort", "reset"]])
             async with asyncio.timeout(5):
-                while ended % (20 * 15):
+                while ended % (rounds * 15):
                     await asyncio.sleep(0.001)
             await turns()
             counts.append(held())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import hashlib
 import os
 import signal
 import threading
@@ -146,3 +147,23 @@ def test_a_signal_between_two_runs_is_not_lost(loop):
     send()
     loop.run_until_complete(asyncio.sleep(0.01))
     assert seen == [1]
+
+
+async def test_signals_while_c_code_runs(loop):
+    """The interpreter notes them as soon as it is asked again, and the callbacks run in the next turn."""
+    seen = []
+    loop.add_signal_handler(signal.SIGALRM, seen.append, "signal")
+
+    def work():
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000)  # some tens of milliseconds
+        seen.append("worked")
+
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+    try:
+        loop.call_soon(work)
+        async with asyncio.timeout(5):
+            while seen[-1:] != ["signal"] or "worked" not in seen:
+                await asyncio.sleep(0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        loop.remove_signal_handler(signal.SIGALRM)
