@@ -384,3 +384,12 @@ def unix_path() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="cede-")
     yield os.path.join(folder, "socket")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

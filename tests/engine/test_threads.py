@@ -5,22 +5,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextvars
-import sys
 import threading
 import time
 
 import pytest
 
 import cede
-
-
-@pytest.fixture
-def quick_switches():
-    """Threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def run_threads(*functions):

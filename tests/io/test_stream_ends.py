@@ -1,11 +1,10 @@
-"""What is left of a stream transport that ended, or that nobody ended."""
+"""What is left of a stream transport that ended, or that nobody ended; and what threads leave to each other."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import socket
-import sys
 import threading
 
 import pytest
@@ -95,14 +94,27 @@ def test_an_abandoned_tls_transport_complains(world, when):
     theirs.close()
 
 
+# --- Several threads
+
+
+def in_threads(function, *letters):
+    """Call the function in a thread for each letter; return what they put into their second argument, a list."""
+    wrong = []
+    threads = [threading.Thread(target=function, args=(letter, wrong)) for letter in letters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return wrong
+
+
 @pytest.mark.skipif(cede.compiled, reason="compiled, no other thread runs between reading and taking away")
-def test_threads_do_not_mix_up_what_they_read():
+def test_threads_do_not_mix_up_what_they_read(quick_switches):
     """Each reads its own pipe's bytes, whenever another thread comes in between."""
     buffer = native.read_buffer(64)
-    mixed = []
     go = threading.Barrier(4)
 
-    def read(letter):
+    def read(letter, wrong):
         near, far = socket.socketpair()
         with near, far:
             near.setblocking(False)
@@ -110,16 +122,43 @@ def test_threads_do_not_mix_up_what_they_read():
             for _ in range(3000):
                 far.send(letter * 40)
                 if native.read(near.fileno(), buffer, 64) != letter * 40:
-                    mixed.append(letter)
+                    wrong.append(letter)
 
-    threads = [threading.Thread(target=read, args=(letter,)) for letter in (b"a", b"b", b"c", b"d")]
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    assert not mixed
+    assert not in_threads(read, b"a", b"b", b"c", b"d")
+
+
+def test_loops_in_several_threads_read_their_own_bytes(new_loop, quick_switches):
+    """Two loops in two threads, each with a stream of its own kind of bytes: none reads what belongs to the other."""
+
+    def run(letter, wrong):
+        async def main():
+            loop = asyncio.get_running_loop()
+            left, right = socket.socketpair()
+            left.setblocking(False)
+            right.setblocking(False)
+            count = 0
+
+            class Checks(asyncio.Protocol):
+                def data_received(self, data):
+                    nonlocal count
+                    count += len(data)
+                    if data.count(letter) != len(data):
+                        wrong.append(data[:10])
+
+            transport, _ = await loop.create_connection(Checks, sock=left)
+            expected = 0
+            for _ in range(400):
+                expected += right.send(letter * 60_000)
+                while count < expected and not wrong:
+                    await asyncio.sleep(0)
+            transport.abort()
+            right.close()
+            await turns()
+
+        loop = new_loop()
+        try:
+            loop.run_until_complete(main())
+        finally:
+            loop.close()
+
+    assert not in_threads(run, b"a", b"b", b"c")

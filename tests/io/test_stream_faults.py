@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import struct
-import sys
 import threading
 import time
 
@@ -673,57 +672,6 @@ async def test_a_storm_from_another_thread_starves_nobody(loop):
         over = True
         thread.join()
         loop.remove_signal_handler(signal.SIGUSR1)
-
-
-# --- Several loops
-
-
-def test_loops_in_several_threads_read_their_own_bytes(new_loop):
-    """Two loops in two threads, each with a stream of its own kind of bytes: none reads what belongs to the other."""
-
-    def run(byte, wrong):
-        async def main():
-            loop = asyncio.get_running_loop()
-            left, right = socket.socketpair()
-            left.setblocking(False)
-            right.setblocking(False)
-            count = 0
-
-            class Checks(asyncio.Protocol):
-                def data_received(self, data):
-                    nonlocal count
-                    count += len(data)
-                    if data.count(byte) != len(data):
-                        wrong.append(data[:10])
-
-            transport, _ = await loop.create_connection(Checks, sock=left)
-            expected = 0
-            for _ in range(400):
-                expected += right.send(byte * 60_000)
-                while count < expected and not wrong:
-                    await asyncio.sleep(0)
-            transport.abort()
-            right.close()
-            await turns()
-
-        loop = new_loop()
-        try:
-            loop.run_until_complete(main())
-        finally:
-            loop.close()
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    wrong = []
-    try:
-        threads = [threading.Thread(target=run, args=(byte, wrong)) for byte in (b"a", b"b", b"c")]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    assert not wrong
 
 
 # --- No memory
