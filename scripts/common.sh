@@ -38,3 +38,13 @@ find_python() {
 version_of() {
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 }
+
+# The mirror that apt installs this machine's Debian from. (Before the first `apt-get update` apt knows no origins:
+# then the archive is told by its name.)
+# shellcheck disable=SC2016  # apt expands these
+debian_mirror() {
+    {
+        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian'
+        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$'
+    } | sed -n 1p
+}

@@ -17,20 +17,10 @@ PACKAGES+=,gcc,libc6-dev,ca-certificates,wrk
 
 [[ $(id -u) == 0 ]] || die "scripts/provision_sid.sh makes a chroot: it must run as root"
 
-# The mirror that apt installs this machine's Debian from. (Before the first `apt-get update` apt knows no origins:
-# then the archive is told by its name.)
-# shellcheck disable=SC2016  # apt expands these
-mirror() {
-    {
-        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian'
-        apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -E '/debian/?$'
-    } | sed -n 1p
-}
-
 bootstrap() {
     local url
     command -v debootstrap >/dev/null || die "debootstrap is missing: apt-get install debootstrap"
-    url=$(mirror)
+    url=$(debian_mirror)
     [[ -n $url ]] || die "apt knows no Debian mirror on this machine"
     say "making Debian sid in $SID (some minutes)"
     rm -rf "$SID.new" "$SID"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # What must hold before a release; says each thing that does not, and exits with 1 then.
 #
-#     scripts/release_check.sh [VERSION...]    with the wheels of dist/ (`make wheels`), on all Pythons or on these
+#     scripts/release_check.sh [--musl] [VERSION...]    with the wheels of dist/ (`make wheels`), on all Pythons or on these
 #
 # The compiled manylinux wheel and the plain one are installed into empty environments and run scripts/smoke.py in an empty
-# folder. The musllinux wheels are checked by auditwheel when they are built; they run only where Python is built on musl.
+# folder. The musllinux wheels are checked by auditwheel when they are built; with --musl one is run, with a part of the suite
+# (scripts/musl.sh).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$ROOT"
@@ -37,6 +38,12 @@ if [[ ${1:-} == --here ]]; then
     exit "$status"
 fi
 
+musl=no
+if [[ ${1:-} == --musl ]]; then
+    musl=yes
+    shift
+fi
+
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' src/cede/_version.py)
 say "cede $version"
 [[ -z $(git status --porcelain) ]] || complain "there are changes that are not committed"
@@ -62,5 +69,11 @@ for version in "$@"; do
         scripts/provision_sid.sh scripts/release_check.sh --here "$version" || status=1
     fi
 done
+if [[ $musl == yes ]]; then
+    # tests/net/test_sockets.py wants ssl, which that Python has not.
+    scripts/musl.sh tests/engine tests/library tests/net --ignore tests/net/test_sockets.py || complain "the musllinux wheel"
+else
+    say "not run: the musllinux wheels (--musl)"
+fi
 [[ $status == 0 ]] && say "ready"
 exit "$status"
