@@ -12,6 +12,8 @@ import weakref
 
 import pytest
 
+RECORD = 16 * 1024  # bytes; no TLS record carries more
+
 
 async def turns(count=5):
     for _ in range(count):
@@ -185,6 +187,33 @@ async def test_a_half_closing_peer_gets_what_was_written(world, loop, recorder):
         assert await peer.receive(len(data)) == data
         assert await peer.receive_raw() == b""
         assert await asyncio.wait_for(protocol.lost, 5) is None
+
+
+@pytest.mark.parametrize("front", [b"", bytes(RECORD)], ids=["tickets", "tickets and a full record"])
+async def test_what_stands_before_the_end_does_not_keep_the_rest_from_being_sent(world, loop, recorder, front):
+    """OpenSSL reads on behind a ticket, so nobody can keep it from meeting the end."""
+    data = bytes(range(256)) * 20_000
+    mine, theirs = world.tcp_pair()
+    peer = world.peer(theirs, server_side=True)
+    shaking = asyncio.ensure_future(peer._doing(peer.tls.do_handshake))  # whose tickets are not sent yet
+    transport, protocol = await loop.create_connection(
+        recorder, sock=mine, ssl=world.client_context(), server_hostname="localhost"
+    )
+    await shaking
+    transport.write(data)
+    await turns()
+    assert transport.get_write_buffer_size() > 0
+    tickets = peer.sealed_so_far()
+    assert tickets
+    peer.sock.send(tickets + (peer.sealed(front) if front else b""))
+    peer.sock.shutdown(socket.SHUT_WR)
+    await turns()
+    assert protocol.data == front
+    assert protocol.calls[-1] == "eof"
+    assert await peer.receive(len(data)) == data
+    assert await peer.receive_raw() == b""
+    assert await asyncio.wait_for(protocol.lost, 5) is None
+    peer.close()
 
 
 async def test_a_reset(world, loop, recorder):

@@ -9,8 +9,10 @@ A record a system call is what it costs: two reads, one write. So bursts are cor
 and wakes the peer once.
 """
 
+import _ssl
 import socket
 import ssl
+import threading
 from ssl import SSLWantReadError, SSLWantWriteError
 
 from ..engine import native
@@ -27,15 +29,32 @@ _WRITABLE = WRITABLE
 _RECORD = 16 * 1024  # bytes; no TLS record carries more
 _DRAINED = 64 * 1024  # bytes read and dropped of a connection that failed
 
+# OpenSSL takes no more writes once it met an EOF without close_notify, unless that was an option when its object was
+# made. It cannot always be kept from meeting it: having read a ticket it reads on. The options are the context's.
+_EOF_IS_NO_ERROR = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+_options = _ssl._SSLContext.options
+_context_lock = threading.Lock()
+
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
 _TCP = socket.IPPROTO_TCP
 _TCP_CORK = getattr(socket, "TCP_CORK", 0)  # 0 where there is none
 
 
 def bind(sslcontext, sock, server_side, server_hostname):
-    """Return an SSLObject that speaks TLS on the socket's descriptor. ValueError as `wrap_socket`."""
+    """Return an SSLObject that speaks TLS on the socket's descriptor. ValueError as `wrap_socket`.
+
+    An end without close_notify is no error for it, as for asyncio, and it may be written to after that.
+    """
     ssl_object = ssl.SSLObject.__new__(ssl.SSLObject)
-    ssl_object._sslobj = sslcontext._wrap_socket(sock, server_side, server_hostname, owner=ssl_object, session=None)
+    with _context_lock:
+        given = _options.__get__(sslcontext)
+        _options.__set__(sslcontext, given | _EOF_IS_NO_ERROR)
+        try:
+            ssl_object._sslobj = sslcontext._wrap_socket(
+                sock, server_side, server_hostname, owner=ssl_object, session=None
+            )
+        finally:
+            _options.__set__(sslcontext, given)
     return ssl_object
 
 

@@ -16,8 +16,9 @@ OpenSSL does the work and says by exceptions what it waits for. Facts about it t
 - What a small read leaves of a record waits inside OpenSSL, and no poller tells of it (`_unread`).
 - A read may have to wait until it can write and a write until it can read (`_read_needs`, `_write_needs`).
 - A write that could not be finished is repeated with the same bytes and no fewer. `_next_piece` sees to it.
-- After it met an EOF without close_notify it takes no more writes, and it sends the peer an alert. So where the end
-  may have come, `_hung_up` looks whether anything stands before it, and OpenSSL never meets it.
+- After it met an EOF without close_notify it takes no more writes, and it sends the peer an alert, unless it was told
+  (`tls_socket.bind`) that this is no error. Then the EOF looks like close_notify. So where the end may have come,
+  `_hung_up` looks whether anything stands before it.
 
 Two roads derive from it: `tls_socket` and `tls_bytes`. What they bring stands in the section "The road".
 """
