@@ -340,7 +340,37 @@ async def test_a_fifo_both_ends_of_which_are_ours(loop, tmp_path):
     assert reader.events == ["made", "eof", "lost"]
 
 
-async def test_a_character_device_that_is_always_ready(loop):
+class Zeros(Recorder):
+    """Takes two pieces, pausing at each."""
+
+    def data_received(self, data):
+        super().data_received(data)
+        self.events.append("data")
+        self.transport.pause_reading()
+
+
+@pytest.mark.cede_only("asyncio reports an error, and nothing is ever read")
+async def test_reading_from_a_character_device_that_is_always_ready(loop):
+    """epoll does not take it: a program whose input is /dev/null reads its end all the same."""
+    transport, protocol = await loop.connect_read_pipe(Recorder, open("/dev/null", "rb", 0))  # noqa: SIM115
+    assert await asyncio.wait_for(protocol.lost, 5) is None
+    assert protocol.events == ["made", "eof", "lost"]
+    transport, protocol = await loop.connect_read_pipe(Zeros, open("/dev/zero", "rb", 0))  # noqa: SIM115
+    await until(lambda: protocol.received)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert protocol.events == ["made", "data"]
+    transport.resume_reading()
+    await until(lambda: protocol.events[2:])
+    transport.resume_reading()
+    transport.pause_reading()
+    transport.resume_reading()
+    assert protocol.events == ["made", "data", "data"]
+    await closed(transport, protocol)
+    assert set(protocol.received) == {0}
+
+
+async def test_writing_to_a_character_device_that_is_always_ready(loop):
     writing, writer = await loop.connect_write_pipe(Recorder, open("/dev/null", "wb", 0))  # noqa: SIM115
     writing.write(bytes(1 << 20))
     assert writing.get_write_buffer_size() == 0

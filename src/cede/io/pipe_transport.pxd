@@ -6,8 +6,10 @@ cdef int _OPEN, _CLOSING, _LOST
 
 cdef class ReadPipeTransport(Endpoint):
     cdef bint _watched
+    cdef bint _reads_on
 
     cdef void _update_interest(self) except *
+    cdef object _schedule_reading(self)
 
 cdef class WritePipeTransport(Endpoint):
     cdef WriteBuffer _out

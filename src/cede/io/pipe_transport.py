@@ -40,6 +40,7 @@ class ReadPipeTransport(Endpoint):
             raise ValueError("Pipe transport is for pipes/sockets only.")
         self._extra["pipe"] = pipe
         self._watched = False  # True iff the loop calls _read_ready
+        self._reads_on = False  # True iff _read_on is scheduled
         os.set_blocking(self._fd, False)
         self._begin(waiter)
 
@@ -54,11 +55,30 @@ class ReadPipeTransport(Endpoint):
 
     def _update_interest(self):
         wanted = self._is_reading()
-        if wanted and not self._watched:
-            self._loop._add_reader(self._fd, self._read_ready, context=self._context)
+        if wanted and not self._watched and not self._reads_on:
+            try:
+                self._loop._add_reader(self._fd, self._read_ready, context=self._context)
+            except PermissionError:
+                # epoll refuses what is always ready: /dev/null, /dev/zero and the like.
+                self._schedule_reading()
+                return
         elif self._watched and not wanted:
             self._loop._remove_reader(self._fd)
-        self._watched = wanted
+        self._watched = wanted and not self._reads_on
+
+    def _schedule_reading(self):
+        self._reads_on = True
+        self._loop.call_soon(self._read_on, context=self._context)
+
+    def _read_on(self):
+        """Read from what is always ready: once a turn, as long as the protocol wants more."""
+        self._reads_on = False
+        if self._is_reading():
+            try:
+                self._read_ready()
+            finally:
+                if self._is_reading() and not self._reads_on:
+                    self._schedule_reading()
 
     def _read_ready(self):
         if not self._is_reading():
