@@ -51,6 +51,32 @@ async def test_streams_both_ways(world, loop):
     await server.wait_closed()
 
 
+async def test_who_answers_the_end_meets_no_error(world, loop):
+    """asyncio's example of an echo server, and a client that says nothing, as those do that look whether a port answers."""
+    ended = []
+
+    async def serve(reader, writer):
+        data = await reader.read(100)
+        writer.write(data)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        ended.append(data)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=world.server_context())
+    _reader, writer = await asyncio.open_connection(
+        *server.sockets[0].getsockname(), ssl=world.client_context(), server_hostname="localhost"
+    )
+    writer.close()
+    await writer.wait_closed()
+    async with asyncio.timeout(5):
+        while not ended:
+            await asyncio.sleep(0.001)
+    server.close()
+    await server.wait_closed()
+    assert ended == [b""]
+
+
 async def test_unix_sockets(world, loop, unix_path):
     server = await loop.create_unix_server(Echo, unix_path, ssl=world.server_context())
     reader, writer = await asyncio.open_unix_connection(

@@ -169,7 +169,14 @@ class TlsSocketTransport(TlsTransport):
 
     def _shutdown_done(self):
         if self._state == _SHUTTING_DOWN:
-            self._lose(None)
+            self._state = _LOST
+            if not self._loop.is_closed():
+                self._update_interest()
+                # asyncio: a turn later than after an error, so that who answers the end just told meets no error.
+                self._loop.call_soon(self._lose_now, context=self._context)
+
+    def _lose_now(self):
+        self._loop.call_soon(self._call_connection_lost, None, context=self._context)
 
     def _lose(self, exc):
         if isinstance(exc, ssl.SSLError):
