@@ -355,7 +355,7 @@ class StreamTransport(Watcher):
         if self._state != _LOST:
             return False
         self._writes_lost += 1
-        if self._writes_lost > _WRITES_BEFORE_WARNING:
+        if self._writes_lost >= _WRITES_BEFORE_WARNING:
             logger.warning("socket.send() raised exception.")
         return True
 
