@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import cede
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -43,6 +46,22 @@ def test_parts_of_programs_are_python(page: str, source: str) -> None:
 def test_there_are_programs_to_run() -> None:
     assert {"README.md", "docs/index.md", "docs/first-steps.md", "docs/faq.md"} <= {page for page, _ in PROGRAMS}
     assert len(PROGRAMS) > len(PARTS)
+
+
+def test_every_public_object_is_on_the_page_and_says_what_it_is() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for name in cede.__all__:
+        thing = getattr(cede, name)
+        if name.startswith("_") or not str(getattr(thing, "__module__", "")).startswith("cede"):
+            continue  # a number or a text, or asyncio's own
+        assert inspect.getdoc(thing), name
+        assert re.search(rf"cede\.{name}$|`{name}`", page, re.MULTILINE), name
+        for method in [each for each in vars(thing) if not each.startswith("_")] if inspect.isclass(thing) else ():
+            found = getattr(thing, method)
+            assert inspect.getdoc(found) or not (inspect.isroutine(found) or isinstance(found, property)), (
+                name,
+                method,
+            )
 
 
 def test_make_knows_the_targets_that_are_named() -> None:
