@@ -30,10 +30,10 @@ from __future__ import annotations
 
 import os as _os
 
-from . import _pure
-
 if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
     # Order: before anything that may be compiled is imported.
+    from . import _pure
+
     _pure.install()
 
 import importlib as _importlib
@@ -55,6 +55,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .coroutines import iscoroutine, iscoroutinefunction
+from .engine import loop as _engine
 from .event_loop import EventLoop
 from .events import (
     AbstractEventLoop,
@@ -138,7 +139,7 @@ if _os.environ.get("CEDE_INSPECT", "") not in ("", "0"):
     _listen()
 
 # True iff the engine that runs is compiled.
-compiled: bool = bool(_pure.compiled_modules())
+compiled: bool = not (_engine.__file__ or "").endswith(".py")
 
 # asyncio: one class stands for all three; on Unix asyncio's own do too.
 BaseEventLoop = SelectorEventLoop = EventLoop

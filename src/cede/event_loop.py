@@ -22,7 +22,7 @@ from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
 from .engine.pollers.select import SelectorPoller
 from .engine.tasks import create_task
-from .net import executor, signals
+from .net import executor
 from .net.awaiting import SideBySide, as_future, loop_of
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class _MethodToCome:
 
 
 if TYPE_CHECKING:
-    from .net import children, connect, datagram, pipes, resolve, sendfile, serve, sockets, start_tls
+    from .net import children, connect, datagram, pipes, resolve, sendfile, serve, signals, sockets, start_tls
 else:
     children = _ModuleToCome("children")
     connect = _ModuleToCome("connect")
@@ -70,6 +70,7 @@ else:
     resolve = _ModuleToCome("resolve")
     sendfile = _ModuleToCome("sendfile")
     serve = _ModuleToCome("serve")
+    signals = _ModuleToCome("signals")
     sockets = _ModuleToCome("sockets")
     start_tls = _ModuleToCome("start_tls")
 
@@ -264,7 +265,8 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
 
     def _forget_signals(self) -> None:
         if not sys.is_finalizing():
-            signals.remove_all(self)
+            for number in list(self._signal_handlers):
+                self.remove_signal_handler(number)
         elif self._signal_handlers:
             warnings.warn(
                 f"Closing the loop {self!r} on interpreter shutdown stage, skipping signal handlers removal",

@@ -76,8 +76,9 @@ def methods(cls: type) -> Iterator[tuple[str, str]]:
     for name in dir(cls):
         if name.startswith("_") and name not in SPECIAL:
             continue
+        value = getattr(cls, name, None)  # Order: cede's loop gets its methods when they are first asked for
         member = inspect.getattr_static(cls, name)
-        if getattr(object, name, None) is getattr(cls, name, None) and name != "__init__":
+        if getattr(object, name, None) is value and name != "__init__":
             continue
         if isinstance(member, (classmethod, staticmethod)):
             member = member.__func__

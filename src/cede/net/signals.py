@@ -105,9 +105,3 @@ def handle_signals(loop: Any, numbers: bytes) -> None:
         if found is not None:  # else it was removed after the signal came
             callback, args, context = found
             loop.call_soon(callback, *args, context=context)
-
-
-def remove_all(loop: Any) -> None:
-    """Remove every handler of a loop that closes."""
-    for sig in list(loop._signal_handlers):
-        remove_signal_handler(loop, sig)
