@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
-from .engine.pollers.select import SelectorPoller
 from .engine.tasks import create_task
 from .net import executor
 from .net.awaiting import SideBySide, as_future, loop_of
@@ -98,7 +97,11 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     )
 
     def __init__(self, selector: Any = None, *, clock: Any = None, poller: Any = None) -> None:
-        super().__init__(clock, poller if selector is None else SelectorPoller(selector))
+        if selector is not None:
+            from .engine.pollers.select import SelectorPoller  # here, for hardly any program gives a selector
+
+            poller = SelectorPoller(selector)
+        super().__init__(clock, poller)
         self._factory_takes_name = True  # True iff the task factory has a parameter for the task's name
         self._default_executor: Any = None  # made when first needed
         self._executor_shutdown_called = False  # True iff the default executor takes no more calls

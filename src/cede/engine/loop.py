@@ -31,7 +31,6 @@ from . import native, reports
 from .clock import Clock, ForeignClock
 from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
 from .pollers.base import READABLE, WRITABLE, Poller
-from .pollers.select import SelectorPoller
 from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
 from .timers import TimerHeap
 from .waker import Waker
@@ -39,7 +38,7 @@ from .waker import Waker
 try:
     from .pollers.epoll import EpollPoller as DefaultPoller
 except ImportError:
-    DefaultPoller = SelectorPoller
+    from .pollers.select import SelectorPoller as DefaultPoller
 
 logger = logging.getLogger("asyncio")
 
