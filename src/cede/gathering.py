@@ -1,7 +1,7 @@
 """gather and shield: one future that stands for others.
 
-Neither makes a closure for each child: a child's done callback is one bound method of the object
-that stands for them, and gathering n children is n callbacks that count down.
+Neither makes a closure for each child: a small link stands among those who wait for it (`engine.joins`), and
+gathering n children is n links that count down.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine.futures import Future as _EngineFuture
-from .engine.joins import Countdown
+from .engine.joins import Countdown, Shield
 from .engine.running import _get_running_loop, current_task
 from .events import get_event_loop
 from .exceptions import CancelledError
-from .futures import future_add_to_awaited_by, future_discard_from_awaited_by
+from .futures import future_discard_from_awaited_by
 from .spawning import ensure_future
 
 if TYPE_CHECKING:
@@ -129,42 +129,6 @@ def _start(awaitables: Iterable[Awaitable[Any]], loop: AbstractEventLoop | None)
 # --- shield -------------------------------------------------------------------------------------
 
 
-class _Shield:
-    """The link between a future and the one that stands before it: the inner's outcome goes out, no cancellation in."""
-
-    __slots__ = ("inner", "outer", "waiter")
-
-    def __init__(self, inner: Future[Any], outer: Future[Any], waiter: Task[Any] | None) -> None:
-        self.inner = inner
-        self.outer = outer
-        self.waiter = waiter  # the task that called shield, for call graphs
-        if waiter is not None:
-            future_add_to_awaited_by(inner, waiter)
-        inner.add_done_callback(self._inner_done)
-        outer.add_done_callback(self._outer_done)
-
-    def _inner_done(self, inner: Future[Any]) -> None:
-        if self.waiter is not None:
-            future_discard_from_awaited_by(inner, self.waiter)
-        outer = self.outer
-        if outer.cancelled():
-            return  # an exception of the inner one is still there for whoever asks, and reported if nobody does
-        if inner.cancelled():
-            outer.cancel()
-            return
-        exc = inner.exception()
-        if exc is None:
-            outer.set_result(inner.result())
-        else:
-            outer.set_exception(exc)
-
-    def _outer_done(self, outer: Future[Any]) -> None:
-        if not self.inner.done():
-            self.inner.remove_done_callback(self._inner_done)
-            if self.waiter is not None:
-                future_discard_from_awaited_by(self.inner, self.waiter)
-
-
 def shield(arg: Awaitable[T]) -> Future[T]:
     """Return a future that ends as the awaitable does, and that can be cancelled without cancelling it.
 
@@ -177,5 +141,6 @@ def shield(arg: Awaitable[T]) -> Future[T]:
         return inner
     loop = inner.get_loop()
     outer: Future[T] = loop.create_future()
-    _Shield(inner, outer, current_task(loop))
+    # Not kept by the future, which would be a cycle: what stands in both futures holds it.
+    Shield(inner, outer, current_task(loop))
     return outer

@@ -12,7 +12,7 @@ from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .exceptions import BrokenBarrierError, CancelledError
-from .waitlines import LockCore, LoopBound, SemaphoreCore, WaitLine
+from .waitlines import ConditionCore, LockCore, LoopBound, SemaphoreCore, WaitLine
 
 __all__ = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barrier")
 
@@ -141,7 +141,7 @@ class _LockLike(Protocol):
     def release(self) -> None: ...
 
 
-class Condition(_ContextManagerMixin, LoopBound):
+class Condition(_ContextManagerMixin, ConditionCore):
     """A condition variable: tasks that hold a lock wait for what other tasks do under the same lock.
 
     `lock` is a Lock (or behaves like one); without it the condition makes its own.
@@ -153,7 +153,7 @@ class Condition(_ContextManagerMixin, LoopBound):
         self.locked = self._lock.locked
         self.acquire = self._lock.acquire
         self.release = self._lock.release
-        self._waiters = WaitLine()
+        super().__init__(self._lock if type(self._lock) is Lock else None)
 
     def __repr__(self) -> str:
         return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
@@ -164,16 +164,13 @@ class Condition(_ContextManagerMixin, LoopBound):
         RuntimeError if the lock is not held. It may return without a `notify`: test again what you
         wait for. The lock is held when this ends, however it ends; cancelled or not.
         """
-        if not self.locked():
-            raise RuntimeError("cannot wait on un-acquired lock")
-        self._get_loop()  # before anything is released
-        self.release()
-        waiter = self._stand_in(self._waiters)
+        waiter = self._step_back()
         try:
             try:
                 await waiter
             finally:
-                await self._take_again()
+                if not self._retake():
+                    await self._take_again()
         except BaseException:
             if waiter.done() and not waiter.cancelled():
                 self._waiters.wake_next()  # this task was notified and cannot act on it

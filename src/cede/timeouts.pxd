@@ -1,7 +1,10 @@
 cimport cython
 
+from .engine cimport native
 from .engine.done cimport Done
+from .engine.handles cimport TimerHandle
 from .engine.loop cimport Loop
+from .engine.tasks cimport Task
 
 cdef str _CREATED, _ACTIVE, _EXPIRING, _EXPIRED, _FINISHED
 cdef object _LEFT
@@ -16,15 +19,31 @@ cdef class Timeout:
     cdef object _cancelling
     cdef object __weakref__
 
+    cdef object _init(self, object when)
+
     cdef object _arm(self, object when, object loop, object now)
     @cython.locals(entering=_Entering)
     cpdef __aenter__(self)
     cpdef _enter(self, object loop, object now)
     cpdef _leave(self, object exc)
 
+@cython.locals(limit=Timeout)
+cdef Timeout _timeout(object when)
 cdef object _now(object loop)
 cdef double _time_of(Loop loop) except? -1.0
-cdef object _call_at(Loop loop, object when, object callback)
+cdef bint _is_direct(Loop loop) except -1
+cdef object _cancellations(object task)
+cdef object _cancellations_of_ours(Task task)
+
+cdef class _Deadline(TimerHandle):
+    cdef Timeout _limit
+
+    cdef object _run(self)
+
+@cython.locals(deadline=_Deadline)
+cdef _Deadline _deadline(Timeout limit, Loop loop, double when)
+cdef object _disarm(object handle)
+cdef object _discard(_Deadline deadline)
 
 cdef class _Entering(Done):
     cdef Timeout _limit

@@ -18,13 +18,16 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .engine import native
 from .engine.done import Done
+from .engine.handles import TimerHandle
 from .engine.loop import Loop
 from .engine.running import current_task, get_running_loop
+from .engine.tasks import Task
 from .exceptions import CancelledError
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Handle, Task
+    from asyncio import AbstractEventLoop, Handle
 
 __all__ = ("Timeout", "timeout", "timeout_at")
 
@@ -42,6 +45,9 @@ class Timeout:
     """
 
     def __init__(self, when: float | None) -> None:
+        self._init(when)
+
+    def _init(self, when: float | None) -> None:
         self._state = _CREATED
         self._when = when
         self._handle: Handle | None = None  # what will call _expire; None without a deadline
@@ -73,7 +79,7 @@ class Timeout:
             raise RuntimeError(f"Cannot change state of {self._state} Timeout")
         self._when = when
         if self._handle is not None:
-            self._handle.cancel()
+            _disarm(self._handle)
             self._handle = None
         if when is not None:
             loop = get_running_loop()
@@ -83,8 +89,8 @@ class Timeout:
         # A deadline that has passed cancels before the block's next step, a timer would after it.
         if when <= now:
             self._handle = loop.call_soon(self._expire)
-        elif isinstance(loop, Loop):
-            self._handle = _call_at(loop, when, self._expire)
+        elif isinstance(loop, Loop) and _is_direct(loop):
+            self._handle = _deadline(self, loop, when)
         else:
             self._handle = loop.call_at(when, self._expire)
 
@@ -102,12 +108,12 @@ class Timeout:
     def _enter(self, loop: AbstractEventLoop, now: float) -> None:
         if self._state is not _CREATED:
             raise RuntimeError("Timeout has already been entered")
-        task = current_task()
+        task = current_task(loop)
         if task is None:
             raise RuntimeError("Timeout should be used inside a task")
         self._state = _ACTIVE
         self._task = task
-        self._cancelling = task.cancelling()
+        self._cancelling = _cancellations(task)
         if self._when is not None:
             self._arm(self._when, loop, now)
 
@@ -116,7 +122,7 @@ class Timeout:
         if self._state is _ACTIVE:
             self._state = _FINISHED
             if self._handle is not None:
-                self._handle.cancel()
+                _disarm(self._handle)
                 self._handle = None
             return
         assert self._state is _EXPIRING
@@ -147,9 +153,52 @@ def _time_of(loop: Loop) -> float:
     return loop._clock._now()  # type: ignore[no-any-return]
 
 
-def _call_at(loop: Loop, when: float, callback: Any) -> Any:
-    """The short road past the arguments of the method, where nothing wants to see them."""
-    return loop._call_at(when, when, callback, (), None) if loop._direct else loop.call_at(when, callback)
+def _is_direct(loop: Loop) -> bool:
+    return loop._direct  # type: ignore[no-any-return]
+
+
+def _cancellations(task: Any) -> int:
+    return _cancellations_of_ours(task) if type(task) is Task else task.cancelling()
+
+
+def _cancellations_of_ours(task: Task) -> int:
+    return task._num_cancels_requested
+
+
+class _Deadline(TimerHandle):
+    """The timer of a timeout on a loop whose `call_at` is cede's own: instead of calling back, it expires the timeout."""
+
+    _limit: Timeout
+
+    def _run(self) -> None:
+        if self._cancelled:
+            return
+        try:
+            self._limit._expire()
+        except BaseException as exc:
+            self._callback = self._limit._expire  # for the report
+            self._fail(exc)
+
+
+def _deadline(limit: Timeout, loop: Loop, when: float) -> _Deadline:
+    deadline = _Deadline.__new__(_Deadline)
+    deadline._limit = limit
+    loop._arm(deadline, when)
+    return deadline
+
+
+def _disarm(handle: Any) -> None:
+    if type(handle) is _Deadline:
+        _discard(handle)
+    else:
+        handle.cancel()
+
+
+def _discard(deadline: _Deadline) -> None:
+    """Cancel it; the timeout lets go of it now, and nobody else has it."""
+    if deadline._heap is not None:
+        deadline._heap._discard(deadline)
+    deadline._cancelled = True
 
 
 class _Entering(Done):
@@ -187,9 +236,21 @@ def timeout(delay: float | None) -> Timeout:
         async with timeout(10):
             await fetch()
     """
-    return Timeout(None if delay is None else _now(get_running_loop()) + delay)
+    return _timeout(None if delay is None else _now(get_running_loop()) + delay)
 
 
 def timeout_at(when: float | None) -> Timeout:
     """Return what `timeout` returns, with a deadline in seconds of the loop's clock, `loop.time()`."""
-    return Timeout(when)
+    return _timeout(when)
+
+
+def _timeout(when: float | None) -> Timeout:
+    limit = Timeout.__new__(Timeout)
+    limit._init(when)
+    return limit
+
+
+# They come and go with every block.
+native.keep_memory(Timeout)
+native.keep_memory(_Entering)
+native.keep_memory(_Deadline, True)

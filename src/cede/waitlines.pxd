@@ -35,6 +35,14 @@ cdef class LockCore(TurnCore):
     cdef object _hand_over(self)
     cdef bint _take_now(self) except -1
 
+cdef class ConditionCore(LoopBound):
+    cdef LockCore _plain
+    cdef readonly WaitLine _waiters
+
+    @cython.locals(plain=LockCore)
+    cpdef _step_back(self)
+    cpdef bint _retake(self) except -1
+
 cdef class SemaphoreCore(TurnCore):
     cdef public object _value
     cdef readonly Py_ssize_t _promised

@@ -228,6 +228,30 @@ class LockCore(TurnCore):
             self._waiters._leave(waiter)
 
 
+class ConditionCore(LoopBound):
+    """A Condition but for the waiting."""
+
+    def __init__(self, plain: LockCore | None) -> None:
+        self._plain = plain  # the lock, if it is a Lock and no more; else None
+        self._waiters = WaitLine()
+
+    def _step_back(self) -> Waiter[Any]:
+        """Release the lock and stand in line. RuntimeError if it is not held."""
+        plain = self._plain
+        if not (self.locked() if plain is None else plain._state is _HELD):
+            raise RuntimeError("cannot wait on un-acquired lock")
+        self._get_loop()  # before anything is released
+        if plain is None:
+            self.release()
+        else:
+            plain._hand_over()
+        return self._new_place(self._waiters)
+
+    def _retake(self) -> bool:
+        """Take the lock again, if that needs no waiting."""
+        return self._plain is not None and self._plain._take_now()
+
+
 class SemaphoreCore(TurnCore):
     """A Semaphore but for the waiting."""
 

@@ -1,7 +1,7 @@
 cimport cython
 
 from . cimport native
-from .handles cimport Runnable
+from .handles cimport Handle, Runnable
 from .loop cimport Loop
 
 cdef int _PENDING, _FINISHED, _CANCELLED
@@ -37,13 +37,16 @@ cdef class Future(Runnable):
     @cython.locals(waiter=Runnable, others=list)
     cdef object _wake_all(self)
     @cython.locals(engine=Loop)
-    cdef object _ready(self, Runnable task)
+    cdef object _ready(self, Runnable waiter)
     @cython.locals(engine=Loop)
     cdef object _ready_slowly(self, Runnable task)
     @cython.locals(engine=Loop)
-    cdef object _call_back(self, object callback, object context)
+    cdef object _ready_callback(self, Handle handle)
+    @cython.locals(handle=Handle)
     cdef object _add_callback(self, object fn, object context)
-    cdef object _add_waiter(self, Runnable task)
+    cdef object _add_waiter(self, Runnable waiter)
+    cdef list _waiting(self)
+    cdef object _remove_waiter(self, Runnable waiter)
     cdef object _add_edge(self, object waiter)
     cdef object _discard_edge(self, object waiter)
     cdef object _report_if_unretrieved(self)

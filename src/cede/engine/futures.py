@@ -10,7 +10,8 @@ PENDING is left once and for good. Leaving it makes everyone who waits ready to 
 which they asked.
 
 Who waits: nearly always exactly one task. It stands in `_waiter`, and is made ready without a
-handle, a bound method or a tuple. Everybody else stands in `_others`.
+handle, a bound method or a tuple. A done callback is a Handle from the start, and gets its argument when
+the future is done. Who asks while somebody stands in `_waiter` stands in `_others`.
 Invariant: `_waiter` is only ever set while `_others` is empty, so it asked first.
 
 A future belongs to a loop. On one of cede's it puts the waiting task straight into the ready list;
@@ -22,7 +23,7 @@ from asyncio import CancelledError, InvalidStateError
 from types import CoroutineType, GenericAlias
 
 from . import native, reports, running
-from .handles import Runnable
+from .handles import Handle, Runnable
 from .loop import Loop
 
 _PENDING = 0
@@ -54,8 +55,8 @@ class Future(Runnable):
     #   _exception_tb             the traceback `_exception` had when it was set
     #   _log_unretrieved          true iff an exception was set and nobody has asked for it
     #   _cancel_message           what `cancel` was given
-    #   _waiter                   the Task that awaits, if it asked first
-    #   _others                   those who asked after it: a list of tasks and of (callback, context), or None
+    #   _waiter                   who asked first: a Task, a Link or the Handle of a callback; or None
+    #   _others                   those who asked after it, a list, or None
     #   _awaited_by               who waits, for call graphs: None, one awaiter, or a set of them
     #   _asyncio_future_blocking  asyncio: true between an await's yield and its task's suspending
     #   _source_traceback         where it was made; debug mode only
@@ -220,19 +221,18 @@ class Future(Runnable):
         others = self._others
         if others is not None:
             self._others = None
-            for entry in others:
-                if type(entry) is tuple:
-                    self._call_back(entry[0], entry[1])
-                else:
-                    self._ready(entry)
+            for waiter in others:
+                self._ready(waiter)
 
-    def _ready(self, task):
-        """Put a task of this future's loop among those about to run."""
+    def _ready(self, waiter):
+        """Put one who waits among those about to run."""
         engine = self._engine
-        if engine is not None and engine._direct:
-            engine._ready.append(task)
+        if type(waiter) is Handle:
+            self._ready_callback(waiter)
+        elif engine is not None and engine._direct:
+            engine._ready.append(waiter)
         else:
-            self._ready_slowly(task)
+            self._ready_slowly(waiter)
 
     def _ready_slowly(self, task):
         engine = self._engine
@@ -243,13 +243,13 @@ class Future(Runnable):
         engine._check_thread()
         engine._ready.append(task)
 
-    def _call_back(self, callback, context):
-        """Schedule `callback(self)`."""
+    def _ready_callback(self, handle):
+        """Schedule a done callback."""
         engine = self._engine
         if engine is not None and engine._direct:
-            engine._call_soon(callback, (self,), context)
+            engine._schedule(handle, (self,))
         else:
-            self._loop.call_soon(callback, self, context=context)
+            self._loop.call_soon(handle._callback, self, context=handle.get_context())
 
     # --- Waiting --------------------------------------------------------------------------------
 
@@ -263,34 +263,49 @@ class Future(Runnable):
     def _add_callback(self, fn, context):
         if self._loop is None:
             raise self._refusal()
-        entry = (fn, native.copy_context() if context is None else context)
-        if self._others is None:
-            self._others = [entry]
-        else:
-            self._others.append(entry)
+        handle = Handle.__new__(Handle)
+        handle._init(fn, None, self._loop, context)
+        native.track(handle)
+        self._add_waiter(handle)
 
     def remove_done_callback(self, fn):
         """Remove every callback that equals `fn`; return how many there were."""
         if self._loop is None:
             raise self._refusal()
-        before = self._others
-        if before is None:
-            return 0
-        kept = [entry for entry in before if type(entry) is not tuple or entry[0] != fn]
-        removed = len(before) - len(kept)
-        # Order: `!=` above may have run anything, even a resolving of this very future.
-        if removed and self._others is before:
+        first = self._waiter
+        others = self._others
+        kept = [waiter for waiter in others or () if _calls_another(waiter, fn)]
+        removed = len(others or ()) - len(kept)
+        # Order: `!=` may have run anything, even a resolving of this very future.
+        if removed and self._others is others:
             self._others = kept or None
+        if not _calls_another(first, fn):
+            removed += 1
+            if self._waiter is first:
+                self._waiter = None
         return removed
 
-    def _add_waiter(self, task):
-        """Let `task`, which awaits this pending future, run when it is done."""
+    def _add_waiter(self, waiter):
+        """Let `waiter` run when this pending future is done."""
         if self._others is not None:
-            self._others.append(task)
+            self._others.append(waiter)
         elif self._waiter is None:
-            self._waiter = task
+            self._waiter = waiter
         else:
-            self._others = [task]
+            self._others = [waiter]
+
+    def _waiting(self):
+        """Everyone who waits, in order."""
+        waiting = [] if self._waiter is None else [self._waiter]
+        waiting += self._others or ()
+        return waiting
+
+    def _remove_waiter(self, waiter):
+        """Take out one who waits, if it still does."""
+        if self._waiter is waiter:
+            self._waiter = None
+        elif self._others is not None:
+            self._others = [other for other in self._others if other is not waiter] or None
 
     def _add_edge(self, waiter):
         """Note for call graphs that `waiter` waits: nearly always there is only one."""
@@ -342,9 +357,8 @@ class Future(Runnable):
 
     @property
     def _callbacks(self):
-        waiting = [] if self._waiter is None else [self._waiter]
-        waiting += self._others or ()
-        return [entry if type(entry) is tuple else (entry._wakeup, entry.get_context()) for entry in waiting]
+        waiting = self._waiting()
+        return [(getattr(entry, "_wakeup", None) or entry._callback, entry.get_context()) for entry in waiting]
 
     @property
     def _log_traceback(self):
@@ -363,6 +377,11 @@ class Future(Runnable):
         if type(self._awaited_by) is set:
             return frozenset(self._awaited_by)
         return frozenset((self._awaited_by,))
+
+
+def _calls_another(waiter, fn):
+    """Whether one who waits is anything but a callback that equals `fn`."""
+    return not isinstance(waiter, Handle) or waiter._callback != fn
 
 
 def create_future(loop):

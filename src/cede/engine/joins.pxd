@@ -19,8 +19,12 @@ cdef class Join:
     cdef object _awaiter
 
     cdef object _watch(self, object child)
-    @cython.locals(link=Link)
     cdef object _watch_ours(self, Future child)
+    @cython.locals(link=Link)
+    cdef object _link_to(self, Future child)
+    cdef object _unwatch(self, object child)
+    @cython.locals(link=Link)
+    cdef object _unlink(self, Future child)
     cdef object _child_done(self, object child)
     cdef object _drop_edge(self, object child)
     cdef object _discard_ours(self, Future child)
@@ -35,6 +39,13 @@ cdef class Countdown(Join):
     cdef object _finished
 
     cdef object _child_done(self, object child)
+
+cdef class Shield(Join):
+    cdef object _inner
+    cdef object _outer
+
+    cdef object _child_done(self, object child)
+    cdef object _pass_out(self, object inner)
 
 cdef class Crew(Join):
     cdef object _failed

@@ -64,13 +64,30 @@ class Join:
             child._add_edge(self._awaiter)
         if child._phase != _PENDING:
             child._loop.call_soon(self._foreign_done, child)
-            return
+        else:
+            self._link_to(child)
+
+    def _link_to(self, child):
         link = Link.__new__(Link)
         link._init(self, child)
         child._add_waiter(link)
 
     def _foreign_done(self, child):
         self._child_done(child)
+
+    def _unwatch(self, child):
+        """Hear no more of `child`, which is not done."""
+        if isinstance(child, Future):
+            self._unlink(child)
+        else:
+            child.remove_done_callback(self._foreign_done)
+
+    def _unlink(self, child):
+        for waiter in child._waiting():
+            if type(waiter) is Link:
+                link = waiter
+                if link._join is self:
+                    child._remove_waiter(link)
 
     def _child_done(self, child):
         """Act on the end of `child`."""
@@ -166,6 +183,42 @@ class Crew(Join):
             self._gone()
         if error is not None:
             self._failed(child, error)
+
+
+class Shield(Join):
+    """Lets `outer` end as `inner` does, while no cancellation of `outer` goes in."""
+
+    def __init__(self, inner, outer, awaiter):
+        self._awaiter = awaiter  # the task that called shield
+        self._inner = inner
+        self._outer = outer
+        self._watch(inner)
+        if isinstance(outer, Future):
+            self._link_to(outer)
+        else:
+            outer.add_done_callback(self._foreign_done)
+
+    def _child_done(self, child):
+        if child is self._inner:
+            self._pass_out(child)
+        elif not self._inner.done():
+            self._unwatch(self._inner)
+            self._drop_edge(self._inner)
+
+    def _pass_out(self, inner):
+        """Give the outcome to the outer future."""
+        self._drop_edge(inner)
+        outer = self._outer
+        if outer.cancelled():
+            return  # an exception of the inner one is still there for whoever asks, and reported if nobody does
+        if inner.cancelled():
+            outer.cancel()
+            return
+        exc = inner.exception()
+        if exc is None:
+            outer.set_result(inner.result())
+        else:
+            outer.set_exception(exc)
 
 
 native.keep_memory(Link)

@@ -67,11 +67,16 @@ cdef class Loop:
     cdef object _flush(self)
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
+    cdef object _append(self, Handle handle)
+    cdef object _schedule(self, Handle handle, tuple args)
     @cython.locals(handle=ThreadSafeHandle)
     cdef ThreadSafeHandle _call_soon_threadsafe(self, object callback, tuple args, object context)
     @cython.locals(handle=TimerHandle)
     cdef TimerHandle _call_at(self, double deadline, object given, object callback, tuple args, object context)
+    cdef object _arm(self, TimerHandle timer, double deadline)
     cdef object _check_call(self, object callback, str method)
+
+cdef object _entrust(Loop loop, Handle handle)
 
 cdef class Callbacks(Watcher):
     cdef Loop _loop

@@ -105,6 +105,7 @@ class Loop:
             if self._entered is not None:
                 self._leave_task()
             self._poller._wait(self._patience())
+            self._waker._wanted = False
             self._promote_due_timers()
         if self._incoming:
             self._accept_incoming()
@@ -135,7 +136,11 @@ class Loop:
 
     def _patience(self):
         """How long the poller may sleep, in seconds: 0 if something is ready, negative for ever."""
-        if self._ready or self._incoming or self._stopping:
+        if self._ready or self._stopping:
+            return 0.0
+        # Order: first ask to be woken, then look at what came. Whoever puts something there does the opposite.
+        self._waker._wanted = True
+        if self._incoming:
             return 0.0
         forget_contexts()
         deadline = self._timers._next_deadline()
@@ -393,14 +398,20 @@ class Loop:
         handle._init(callback, args, self, context)
         if self._debug:
             handle._source_traceback = reports.callers_stack()
+        self._append(handle)
+        return handle
+
+    def _append(self, handle):
+        """Make a handle ready."""
         if self._incoming:
             self._accept_incoming()  # asyncio: what another thread asked for before goes first
         self._ready.append(handle)
-        if self._thread:
-            native.untrack(args)  # the loop runs, so the handle will: nothing for the collector to do
-        else:
-            handle._track()
-        return handle
+        _entrust(self, handle)
+
+    def _schedule(self, handle, args):
+        """Make the handle of a done callback ready, which gets its arguments only now."""
+        handle._args = args
+        self._append(handle)
 
     def call_soon_threadsafe(self, callback, *args, context=None):
         """`call_soon` from any thread, or from a signal handler."""
@@ -419,10 +430,7 @@ class Loop:
             self._ready.append(handle)
         else:
             self._incoming.append(handle)
-        if self._thread:
-            native.untrack(args)
-        else:
-            handle._track()
+        _entrust(self, handle)
         self._waker._notify()
         return handle
 
@@ -451,11 +459,15 @@ class Loop:
         if self._debug:
             handle._source_traceback = reports.callers_stack()
         self._timers._add(handle)
-        if self._thread:
-            native.untrack(args)
-        else:
-            handle._track()
+        _entrust(self, handle)
         return handle
+
+    def _arm(self, timer, deadline):
+        """Let a timer without a callback, which its class replaces, run at `deadline`."""
+        timer._init(None, (), self, None)
+        timer._init_timer(deadline, deadline)
+        self._timers._add(timer)
+        _entrust(self, timer)
 
     def _check_call(self, callback, method):
         """What `call_*` refuse: a closed loop, and in debug mode a wrong thread or a wrong callback."""
@@ -671,6 +683,14 @@ class Callbacks(Watcher):
             self._loop._ready.append(self._reader)
         if events & WRITABLE and self._writer is not None:
             self._loop._ready.append(self._writer)
+
+
+def _entrust(loop, handle):
+    """Leave a new handle to the loop: one that runs will run the handle, so it is no garbage to look for."""
+    if loop._thread:
+        native.untrack(handle._args)
+    else:
+        handle._track()
 
 
 def _as_clock(clock):

@@ -4,6 +4,7 @@ cdef class Waker(Watcher):
     cdef readonly object _reader
     cdef readonly object _writer
     cdef object _on_signals
+    cdef bint _wanted
     cdef bint _notified
     cdef object _unwritten
 

@@ -6,7 +6,7 @@ the number of a signal, written by the interpreter itself (`signal.set_wakeup_fd
 be no room, and then `signal_came` keeps the number.
 
 Law: `notify` may be called from any thread and from a signal handler; the rest belongs to the
-loop's thread. Many notifications before one drain cost one write.
+loop's thread. Many notifications before one drain cost one write, and none while the loop is awake.
 """
 
 import socket
@@ -23,6 +23,7 @@ class Waker(Watcher):
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._on_signals = on_signals  # called with the bytes that are not zero, if there are any
+        self._wanted = True  # False while the loop will look for callbacks from other threads without being woken
         self._notified = False  # True iff a zero byte is on its way
         self._unwritten = set()  # numbers of signals for which there was no room
 
@@ -35,11 +36,11 @@ class Waker(Watcher):
         return self._reader.fileno()
 
     def notify(self):
-        """Wake the poller."""
+        """Wake the poller, if it sleeps or is about to."""
         self._notify()
 
     def _notify(self):
-        if self._notified:
+        if self._notified or not self._wanted:
             return
         self._notified = True
         try:
