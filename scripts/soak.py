@@ -5,8 +5,8 @@
     python -X dev scripts/soak.py --minutes 0.5     on whatever is built; CEDE_PURE=1 for plain Python
 
 A dozen workers spawn, cancel, connect, abort, time out and call in from threads, all on one loop, under a storm of
-signals. From time to time they are halted and the process is measured: objects, blocks of memory, resident memory,
-descriptors, tasks. Exit status 0 iff, after warming up, all of them stayed flat, every worker went on all the
+signals. From time to time they are halted and the process is measured: objects, blocks and bytes of memory, resident
+memory, descriptors, tasks. Exit status 0 iff, after warming up, all of them stayed flat, every worker went on all the
 time (no wake-up was lost), and nobody complained: no warning, no unraisable exception, no call of the exception
 handler that was not provoked.
 """
@@ -14,6 +14,7 @@ handler that was not provoked.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import itertools
 import os
@@ -37,9 +38,10 @@ from cede.observe.snapshot import capture
 
 STALLED_AFTER = 60.0  # seconds without progress of one worker
 MOST_GROWTH = 0.01  # of what is measured, from after warming up to the end
-# Resident memory is flat only in the long run: the allocator keeps pages, and takes new ones for peaks.
-MOST_GROWTH_OF_RESIDENT = ((1200, 0.01), (240, 0.03), (0, 0.25))  # (seconds that it ran at least, growth)
+# These are flat only in the long run: a peak leaves pages of which a little is in use.
+MOST_GROWTH_OF_BYTES = ((1200, 0.01), (240, 0.03), (0, 0.25))  # (seconds that it ran at least, growth)
 PAGE = os.sysconf("SC_PAGE_SIZE")
+LIBC = ctypes.CDLL(None)
 
 
 class Soak:
@@ -88,6 +90,7 @@ class Soak:
         measured = {
             "objects": len(gc.get_objects()),
             "blocks": sys.getallocatedblocks(),
+            "allocated": allocated_bytes(),
             "resident": resident_bytes(),
             "descriptors": len(os.listdir("/proc/self/fd")),
             "tasks": len(cede.all_tasks()),
@@ -123,7 +126,26 @@ class Soak:
         self.signals += 1
 
 
+class AllocatorReport(ctypes.Structure):
+    """glibc's `struct mallinfo2`."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd"]]
+    _fields_ += [(name, ctypes.c_size_t) for name in ["usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]]
+
+
+def allocated_bytes() -> int:
+    """What C's allocator has given out, which is all but Python's small objects; 0 where it does not tell."""
+    if not hasattr(LIBC, "mallinfo2"):
+        return 0
+    LIBC.mallinfo2.restype = AllocatorReport
+    report = LIBC.mallinfo2()
+    return int(report.uordblks + report.hblkhd)
+
+
 def resident_bytes() -> int:
+    """What the process has of the machine's memory, less what the allocator only keeps after a peak."""
+    if hasattr(LIBC, "malloc_trim"):
+        LIBC.malloc_trim(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * PAGE
 
@@ -442,8 +464,8 @@ def growth(measures: list[dict[str, int]], seconds: float) -> dict[str, tuple[fl
         before = statistics.median(measured[name] for measured in measures[-2 * quarter : -quarter])
         after = statistics.median(measured[name] for measured in measures[-quarter:])
         most = MOST_GROWTH
-        if name == "resident":
-            most = next(growth for least, growth in MOST_GROWTH_OF_RESIDENT if seconds >= least)
+        if name in ("resident", "allocated"):
+            most = next(growth for least, growth in MOST_GROWTH_OF_BYTES if seconds >= least)
         if after > before * (1 + most):
             grown[name] = (before, after)
     return grown
