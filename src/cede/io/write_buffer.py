@@ -67,7 +67,7 @@ class WriteBuffer:
         """Forget the first `count` bytes: they are sent."""
         self.size -= count
         if self.size == 0:
-            self._chunks.clear()
+            native.clear(self._chunks)
             self._taken = 0
             return
         count += self._taken
