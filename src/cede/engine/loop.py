@@ -28,9 +28,9 @@ from inspect import iscoroutinefunction
 from math import inf, ulp
 
 from . import native, reports
-from .clock import Clock, ForeignClock
+from .clock import ForeignClock, as_clock
 from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
-from .pollers.base import READABLE, WRITABLE, Poller
+from .pollers.base import READABLE, WRITABLE, Poller, descriptor
 from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
 from .timers import TimerHeap
 from .waker import Waker
@@ -67,7 +67,7 @@ class Loop:
         self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._timers = TimerHeap()
         self._poller = DefaultPoller() if poller is None else poller
-        self._own_clock = _as_clock(clock)  # what time() reads
+        self._own_clock = as_clock(clock)  # what time() reads
         self._clock = self._own_clock  # what timers go by: the same, unless somebody replaced time()
         self._looked = 0.0  # when the kernel was last asked, by that clock; kept in busy stretches only
         self._busy_turns = 0  # turns since the loop last had nothing to do
@@ -566,7 +566,7 @@ class Loop:
 
     def _unclaimed(self, fileobj):
         """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it."""
-        fd = _descriptor(fileobj)
+        fd = descriptor(fileobj)
         reference = self._transports.get(fd)
         transport = None if reference is None else reference()
         if transport is not None and not transport.is_closing():
@@ -693,24 +693,5 @@ def _entrust(loop, handle):
         handle._track()
 
 
-def _as_clock(clock):
-    if clock is None:
-        return Clock()
-    return clock if type(clock) is Clock else ForeignClock(clock)
-
-
 def _debug_mode():
     return sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG")))
-
-
-def _descriptor(fileobj):
-    """The descriptor of an int or of an object with `fileno()`. ValueError for anything else."""
-    fd = fileobj
-    if not isinstance(fd, int):
-        try:
-            fd = int(fileobj.fileno())
-        except (AttributeError, TypeError, ValueError):
-            raise ValueError(f"Invalid file object: {fileobj!r}") from None
-    if fd < 0:
-        raise ValueError(f"Invalid file descriptor: {fd}")
-    return fd

@@ -56,3 +56,16 @@ class Poller:
 
     def _wait(self, timeout):
         self.wait(timeout)
+
+
+def descriptor(fileobj):
+    """The descriptor of an int or of an object with `fileno()`. ValueError for anything else."""
+    fd = fileobj
+    if not isinstance(fd, int):
+        try:
+            fd = int(fileobj.fileno())
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd
