@@ -430,7 +430,7 @@ async def test_a_server_aborts_clients_that_shake_hands(world, loop, recorder):
         await asyncio.sleep(0)
     await turns()
     server.close()
-    server._clients.copy().pop().abort()
+    server._living()[0].abort()
     await asyncio.wait_for(server.wait_closed(), 5)
     assert made[0].calls == []
     assert await reader.read() == b""

@@ -74,6 +74,8 @@ cdef class Loop:
     @cython.locals(handle=TimerHandle)
     cdef TimerHandle _call_at(self, double deadline, object given, object callback, tuple args, object context)
     cdef object _arm(self, TimerHandle timer, double deadline)
+    cdef object _watch(self, int fd, Watcher watcher, int interest)
+    cdef object _unwatch(self, int fd, Watcher watcher)
     cdef object _check_call(self, object callback, str method)
 
 cdef object _entrust(Loop loop, Handle handle)

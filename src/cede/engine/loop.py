@@ -543,11 +543,11 @@ class Loop:
         if interest == watcher._interest:
             return
         if interest == 0:
-            self._poller.remove(fd)
+            self._poller._remove(fd)
         elif watcher._interest == 0:
-            self._poller.add(fd, watcher, interest)
+            self._poller._add(fd, watcher, interest)
         else:
-            self._poller.modify(fd, watcher, interest)
+            self._poller._modify(fd, watcher, interest)
         watcher._interest = interest
 
     def _unwatch(self, fd, watcher):

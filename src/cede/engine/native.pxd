@@ -226,6 +226,15 @@ cdef extern from *:
         return count;
     }
 
+    static int cede_epoll_control(int fd, int action, int watched, uint32_t events) {
+        struct epoll_event event;
+        event.events = events;
+        event.data.u64 = (uint64_t)watched;
+        if (epoll_ctl(fd, action, watched, &event) == 0) return 0;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+
     static CYTHON_INLINE PyObject *cede_call_method(
             PyObject *context, PyObject *target, PyObject *name, PyObject *arg) {
         PyObject *result, *args[2];
@@ -272,14 +281,33 @@ cdef extern from *:
 
     typedef struct { socklen_t size; struct sockaddr_storage name; } cede_address;
 
+    /* inet_ntop goes through sprintf, which takes as long as accepting. */
+    static int cede_ipv4_text(const unsigned char *parts, char *text) {
+        char *end = text;
+        int i;
+        for (i = 0; i < 4; i++) {
+            unsigned part = parts[i];
+            if (i) *end++ = '.';
+            if (part > 99) *end++ = '0' + part / 100;
+            if (part > 9) *end++ = '0' + part / 10 % 10;
+            *end++ = '0' + part % 10;
+        }
+        return (int)(end - text);
+    }
+
     /* What the socket module says of an address of the internet; Py_None of any other. A new reference. */
     static PyObject *cede_address_tuple(const cede_address *from) {
         char text[INET6_ADDRSTRLEN];
+        PyObject *host, *port, *pair;
         const struct sockaddr_in *in = (const struct sockaddr_in *)&from->name;
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&from->name;
         if (from->name.ss_family == AF_INET && from->size == sizeof(*in)) {
-            if (!inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text))) return PyErr_SetFromErrno(PyExc_OSError);
-            return Py_BuildValue("si", text, (int)ntohs(in->sin_port));
+            host = PyUnicode_FromStringAndSize(text, cede_ipv4_text((const unsigned char *)&in->sin_addr, text));
+            port = PyLong_FromLong(ntohs(in->sin_port));
+            pair = host && port ? PyTuple_Pack(2, host, port) : NULL;
+            Py_XDECREF(host);
+            Py_XDECREF(port);
+            return pair;
         }
         if (from->name.ss_family == AF_INET6 && from->size == sizeof(*in6)) {
             if (!inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text))) return PyErr_SetFromErrno(PyExc_OSError);
@@ -314,6 +342,26 @@ cdef extern from *:
         pair = data ? PyTuple_Pack(2, data, address) : NULL;
         Py_XDECREF(data);
         Py_DECREF(address);
+        return pair;
+    }
+
+    /* (descriptor, address), None if nobody is waiting, NULL with an error set. */
+    static PyObject *cede_accept(int fd) {
+        cede_address from;
+        PyObject *address, *number, *pair;
+        int accepted;
+        from.size = sizeof(from.name);
+        accepted = accept4(fd, (struct sockaddr *)&from.name, &from.size, SOCK_CLOEXEC);
+        if (accepted < 0) {
+            if (cede_would_block()) Py_RETURN_NONE;
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+        address = cede_address_tuple(&from);
+        number = address ? PyLong_FromLong(accepted) : NULL;
+        pair = number ? PyTuple_Pack(2, number, address) : NULL;
+        Py_XDECREF(address);
+        Py_XDECREF(number);
+        if (pair == NULL) close(accepted);
         return pair;
     }
 
@@ -513,6 +561,7 @@ cdef extern from *:
     object cede_receive_from(int fd, object buffer, Py_ssize_t size, object last, object known)
     Py_ssize_t cede_send_to(int fd, object data, object last) except -2
     object cede_address_buffer()
+    object cede_accept(int fd)
     Py_ssize_t cede_read_into(int fd, object target) except -2
     Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
     int cede_is_unshared(object obj)
@@ -536,6 +585,8 @@ cdef extern from *:
     double cede_monotonic() nogil
     double cede_seconds(object number) except? -1.0
     int cede_epoll_wait(int fd, object buffer, double timeout) except -1
+    int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
+    int cede_epoll_control(int fd, int action, int watched, uint32_t events) except -1
     int cede_event_fd(object buffer, int i)
     uint32_t cede_event_bits(object buffer, int i)
     object cede_event_buffer()
@@ -589,6 +640,15 @@ cdef inline int precise_waits(bint enable) except -1:
     cede_precise_waits(enable)
     return 0
 
+cdef inline int epoll_add(object epoll, int fd, int watched, uint32_t events) except -1:
+    return cede_epoll_control(fd, EPOLL_CTL_ADD, watched, events)
+
+cdef inline int epoll_modify(object epoll, int fd, int watched, uint32_t events) except -1:
+    return cede_epoll_control(fd, EPOLL_CTL_MOD, watched, events)
+
+cdef inline int epoll_remove(object epoll, int fd, int watched) except -1:
+    return cede_epoll_control(fd, EPOLL_CTL_DEL, watched, 0)
+
 cdef inline int epoll_wait(object epoll, int fd, object buffer, double timeout) except -1:
     return cede_epoll_wait(fd, buffer, timeout)
 
@@ -612,6 +672,9 @@ cdef inline object receive(object sock, int fd, object buffer, Py_ssize_t size):
 
 cdef inline Py_ssize_t send_bytes(object sock, int fd, object data) except -1:
     return cede_send_bytes(fd, data)
+
+cdef inline object accept(object sock, int fd):
+    return cede_accept(fd)
 
 cdef inline object address_buffer():
     return cede_address_buffer()

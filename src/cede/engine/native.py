@@ -190,6 +190,21 @@ def precise_waits(enable):
     return enable
 
 
+def epoll_add(epoll, fd, watched, events):
+    """Have `epoll` (its descriptor is `fd`) watch the descriptor `watched`; OSError as the system says."""
+    epoll.register(watched, events)
+
+
+def epoll_modify(epoll, fd, watched, events):
+    """Change what `epoll` watches `watched` for; OSError as the system says."""
+    epoll.modify(watched, events)
+
+
+def epoll_remove(epoll, fd, watched):
+    """Watch `watched` no more; OSError as the system says."""
+    epoll.unregister(watched)
+
+
 def epoll_wait(epoll, fd, buffer, timeout):
     """Wait on `epoll` (its descriptor is `fd`) for at most `timeout` seconds (negative: for ever).
 
@@ -267,6 +282,18 @@ def send_bytes(sock, fd, data):
         return sock.send(data)
     except (BlockingIOError, InterruptedError):
         return 0
+
+
+def accept(sock, fd):
+    """Accept a connection of a socket of the internet, which is not inherited by children.
+
+    Returns its descriptor and its address as the socket module gives it, or None if there is none; OSError as the
+    system says.
+    """
+    try:
+        return sock._accept()
+    except (BlockingIOError, InterruptedError):
+        return None
 
 
 def address_buffer():

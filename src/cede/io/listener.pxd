@@ -1,3 +1,6 @@
+cimport cython
+
+from ..engine cimport native
 from ..engine.handles cimport Watcher
 from ..engine.loop cimport Loop
 
@@ -10,11 +13,14 @@ cdef class Listener(Watcher):
     cdef int _fd
     cdef int _most
     cdef object _kind
+    cdef object _own_address
     cdef object _on_accept
     cdef object _retry
     cdef bint _closed
 
+    @cython.locals(accepted=tuple)
     cdef object _on_ready(self, int events)
+    @cython.locals(accepted=tuple)
     cdef tuple _accept(self)
     cdef object _hand_on(self, object connection, object address)
     cdef object _accept_failed(self, object exc, object number)

@@ -13,9 +13,11 @@ import errno
 import socket
 from asyncio.trsock import TransportSocket
 
+from ..engine import native
 from ..engine.handles import Watcher
 from ..engine.pollers.base import READABLE
 
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 _MOST_PER_TURN = 64
 _RETRY_DELAY = 1.0  # seconds; asyncio's
 
@@ -40,9 +42,9 @@ _FINAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
 
 class Listener(Watcher):
-    """Watches a listening socket; calls `on_accept(connection, address)` for each connection.
+    """Watches a listening socket; calls `on_accept(connection, address, own_address)` for each connection.
 
-    The connections are non-blocking. `backlog` bounds how many are accepted in one turn. The socket
+    The connections are non-blocking; their own address is None if it must be asked for. `backlog` bounds how many are accepted in one turn. The socket
     stays its owner's: `close` stops watching and closes nothing.
     """
 
@@ -53,6 +55,7 @@ class Listener(Watcher):
         self._fd = sock.fileno()
         self._most = max(1, min(backlog + 1, _MOST_PER_TURN))
         self._kind = _kind_of(sock)  # what its connections are made of, None if it makes them itself
+        self._own_address = _address_of_connections(sock)
         self._on_accept = on_accept
         self._retry = None  # the timer that ends a pause, or None
         self._closed = False
@@ -63,7 +66,7 @@ class Listener(Watcher):
             if self._closed:
                 return
             try:
-                connection, address = self._accept()
+                accepted = self._accept()
             except BlockingIOError:
                 return
             except OSError as exc:
@@ -76,22 +79,27 @@ class Listener(Watcher):
             except BaseException as exc:
                 self._accept_failed(exc, errno.ENOMEM if isinstance(exc, MemoryError) else None)
                 return
-            self._hand_on(connection, address)
+            if accepted is None:
+                return
+            self._hand_on(accepted[0], accepted[1])
 
     def _accept(self):
-        """Return the next connection, non-blocking, and its address."""
+        """Return the next connection, non-blocking, and its address; None or BlockingIOError if there is none."""
         if self._kind is None:
             connection, address = self._sock.accept()
         else:
             # What `socket.accept` does, less its look-ups of names for the family and the kind, which are not cheap.
-            fd, address = self._sock._accept()
+            accepted = native.accept(self._sock, self._fd)
+            if accepted is None:
+                return None
+            fd, address = accepted
             connection = socket.socket(*self._kind, fd)
         connection.setblocking(False)
         return connection, address
 
     def _hand_on(self, connection, address):
         try:
-            self._on_accept(connection, address)
+            self._on_accept(connection, address, self._own_address)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -129,10 +137,18 @@ class Listener(Watcher):
 
 
 def _kind_of(sock):
-    """The family, kind and protocol of a plain socket, as numbers; None of any other."""
-    if type(sock) is not socket.socket or not hasattr(sock, "_accept"):
+    """The family, kind and protocol of a plain socket of the internet, as numbers; None of any other."""
+    if type(sock) is not socket.socket or not hasattr(sock, "_accept") or sock.family not in _INTERNET:
         return None
     return (int(sock.family), int(sock.type), sock.proto)
+
+
+def _address_of_connections(sock):
+    """The own address of every connection that comes here, if the socket is bound to no more than one; else None."""
+    if sock.family not in _INTERNET:
+        return None
+    address = sock.getsockname()
+    return None if address[0] in ("0.0.0.0", "::") else address
 
 
 def _described(sock):

@@ -38,6 +38,7 @@ cdef class StreamTransport(Watcher):
 
     cdef object _init(self, Loop loop, object sock, object protocol, object extra, object server, object context)
     cdef object _begin(self, object waiter)
+    cdef object _soon(self, object callback, object argument)
     cdef object _set_protocol(self, object protocol)
     @cython.locals(loop=Loop)
     cdef object _on_ready(self, int events)

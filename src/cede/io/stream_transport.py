@@ -104,8 +104,16 @@ class StreamTransport(Watcher):
         if self._server is not None:
             self._server._attach(self)
         self._connected = True
-        loop.call_soon(self._protocol.connection_made, self, context=self._context)
-        loop.call_soon(self._started, waiter, context=self._context)
+        self._soon(self._protocol.connection_made, self)
+        self._soon(self._started, waiter)
+
+    def _soon(self, callback, argument):
+        """Call it in the next turn, in the transport's context."""
+        loop = self._loop
+        if loop._direct:
+            loop._call_soon(callback, (argument,), self._context)
+        else:
+            loop.call_soon(callback, argument, context=self._context)
 
     def _started(self, waiter):
         self._update_interest()
@@ -523,7 +531,7 @@ class StreamTransport(Watcher):
         self._state = _LOST
         if not self._loop.is_closed():
             self._update_interest()
-            self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+            self._soon(self._call_connection_lost, exc)
 
     def _call_connection_lost(self, exc):
         if not self._connected:

@@ -63,7 +63,7 @@ class Server(asyncio.AbstractServer):
         self._context = contextvars.copy_context()
         self._listeners: list[Listener] = []  # one a socket; empty iff not serving
         # Weak, so that a transport nobody holds any more can still be found out and complain.
-        self._clients: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._clients: dict[int, weakref.ref[Any]] = {}  # by the id of the transport
         self._waiters: list[Any] | None = []  # futures of wait_closed; None once closed and without clients
         self._serving_forever: Any = None  # the future of serve_forever, while that runs
         self._socket_files: dict[socket.socket, int] = {}  # unix sockets whose file is ours: its inode
@@ -150,13 +150,16 @@ class Server(asyncio.AbstractServer):
 
     def close_clients(self) -> None:
         """Close every connection, after what it has buffered was sent."""
-        for transport in self._clients.copy():
+        for transport in self._living():
             transport.close()
 
     def abort_clients(self) -> None:
         """Close every connection at once and drop what it has buffered."""
-        for transport in self._clients.copy():
+        for transport in self._living():
             transport.abort()
+
+    def _living(self) -> list[Any]:
+        return [transport for reference in self._clients.values() if (transport := reference()) is not None]
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed and its last connection is gone, in whichever order."""
@@ -169,31 +172,34 @@ class Server(asyncio.AbstractServer):
     # --- What transports and listeners say
 
     def _attach(self, transport: Any) -> None:
-        self._clients.add(transport)
+        self._clients[id(transport)] = weakref.ref(transport)
 
     def _detach(self, transport: Any) -> None:
-        self._clients.discard(transport)
-        self._look_for_end()
+        self._clients.pop(id(transport), None)
+        if self._sockets is None:
+            self._look_for_end()
 
     def _look_for_end(self) -> None:
-        if self._sockets is None and not self._clients and self._waiters is not None:
+        if self._sockets is None and self._waiters is not None and not self._living():
             waiters, self._waiters = self._waiters, None
             for waiter in waiters:
                 release(waiter)
 
-    def _accepted(self, conn: socket.socket, address: Any) -> None:
+    def _accepted(self, conn: socket.socket, address: Any, own_address: Any) -> None:
         if self._sockets is None:
             conn.close()  # closed by a connection that was accepted in the same turn
             return
         if self._loop.get_debug():
             logger.debug("%r got a new connection from %r: %r", self, address, conn)
         context = self._context.copy()
-        context.run(self._begin, conn, address, context)
+        extra = {"peername": address}
+        if own_address is not None:
+            extra["sockname"] = own_address
+        context.run(self._begin, conn, extra, context)
 
-    def _begin(self, conn: socket.socket, address: Any, context: contextvars.Context) -> None:
+    def _begin(self, conn: socket.socket, extra: dict[str, Any], context: contextvars.Context) -> None:
         """Give an accepted socket its protocol and its transport, inside `context`."""
         protocol = None
-        extra = {"peername": address}
         try:
             protocol = self._protocol_factory()
             if self._ssl_context is None:

@@ -54,6 +54,17 @@ class Poller:
         """Give everything back. A closed poller is not used again."""
         raise NotImplementedError
 
+    # What the engine calls: a compiled poller answers without a method of Python between.
+
+    def _add(self, fd, watcher, interest):
+        self.add(fd, watcher, interest)
+
+    def _modify(self, fd, watcher, interest):
+        self.modify(fd, watcher, interest)
+
+    def _remove(self, fd):
+        self.remove(fd)
+
     def _wait(self, timeout):
         self.wait(timeout)
 

@@ -4,7 +4,10 @@ from .. cimport native
 from ..handles cimport Watcher
 from .base cimport Poller
 
-cdef int _IN, _OUT, _RDHUP
+from libc.stdint cimport uint32_t
+
+cdef int _IN, _OUT, _RDHUP, _EDGE
+cdef uint32_t _ET
 
 cdef class EpollPoller(Poller):
     cdef object _epoll
@@ -12,8 +15,16 @@ cdef class EpollPoller(Poller):
     cdef list _watchers
     cdef object _buffer
 
+    @cython.locals(asked=uint32_t)
+    cdef object _add(self, int fd, Watcher watcher, int interest)
+    @cython.locals(asked=uint32_t)
+    cdef object _modify(self, int fd, Watcher watcher, int interest)
+    cdef object _remove(self, int fd)
     @cython.locals(watchers=list, before=Watcher)
     cdef object _remember(self, Py_ssize_t fd, Watcher watcher, int interest)
 
     @cython.locals(count=int, index=int, watcher=Watcher, bits=int, events=int)
     cdef object _wait(self, double timeout)
+
+@cython.locals(asked=uint32_t)
+cdef uint32_t _asked(int interest) noexcept

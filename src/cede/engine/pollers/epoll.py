@@ -17,6 +17,8 @@ from .base import EDGE, HANGUP, READABLE, WRITABLE, Poller
 
 _IN = 1  # EPOLLIN
 _OUT = 4  # EPOLLOUT
+_EDGE = EDGE
+_ET = 0x80000000  # EPOLLET
 _RDHUP = 0x2000  # EPOLLRDHUP: the peer sends no more; asked for with EPOLLIN only, as it stays
 
 
@@ -34,20 +36,26 @@ class EpollPoller(Poller):
         return True
 
     def add(self, fd, watcher, interest):
+        self._add(fd, watcher, interest)
+
+    def _add(self, fd, watcher, interest):
         asked = _asked(interest)
         try:
-            self._epoll.register(fd, asked)
+            native.epoll_add(self._epoll, self._fd, fd, asked)
         except FileExistsError:
-            self._epoll.modify(fd, asked)
+            native.epoll_modify(self._epoll, self._fd, fd, asked)
         self._remember(fd, watcher, interest)
 
     def modify(self, fd, watcher, interest):
+        self._modify(fd, watcher, interest)
+
+    def _modify(self, fd, watcher, interest):
         asked = _asked(interest)
         try:
-            self._epoll.modify(fd, asked)
+            native.epoll_modify(self._epoll, self._fd, fd, asked)
         except FileNotFoundError:
             # The descriptor was closed behind our back, and its number is in use again.
-            self._epoll.register(fd, asked)
+            native.epoll_add(self._epoll, self._fd, fd, asked)
         self._remember(fd, watcher, interest)
 
     def _remember(self, fd, watcher, interest):
@@ -61,10 +69,13 @@ class EpollPoller(Poller):
         watcher._interest = interest
 
     def remove(self, fd):
+        self._remove(fd)
+
+    def _remove(self, fd):
         if fd < len(self._watchers):
             self._watchers[fd] = None
         try:
-            self._epoll.unregister(fd)
+            native.epoll_remove(self._epoll, self._fd, fd)
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM):
                 raise
@@ -94,14 +105,15 @@ class EpollPoller(Poller):
 
     def close(self):
         self._epoll.close()
+        self._fd = -1
         self._watchers.clear()
 
 
 def _asked(interest):
     """The kernel's bits for an interest."""
-    asked = interest & (READABLE | WRITABLE)
-    if interest & READABLE:
+    asked = interest & (_IN | _OUT)  # READABLE and WRITABLE are the same bits
+    if interest & _IN:
         asked |= _RDHUP
-    if interest & EDGE:
-        asked |= select.EPOLLET
+    if interest & _EDGE:
+        asked |= _ET
     return asked
