@@ -4,7 +4,7 @@ from .engine cimport native
 from .engine.done cimport Done
 from .engine.handles cimport TimerHandle
 from .engine.loop cimport Loop
-from .engine.tasks cimport Task
+from .engine.tasks cimport Task as EngineTask
 
 cdef str _CREATED, _ACTIVE, _EXPIRING, _EXPIRED, _FINISHED
 cdef object _LEFT
@@ -21,27 +21,26 @@ cdef class Timeout:
 
     cdef object _init(self, object when)
 
-    cdef object _arm(self, object when, object loop, object now)
+    cdef object _arm(self, object when, object loop)
     @cython.locals(entering=_Entering)
     cpdef __aenter__(self)
-    cpdef _enter(self, object loop, object now)
+    cpdef _enter(self, object loop)
     cpdef _leave(self, object exc)
 
 @cython.locals(limit=Timeout)
 cdef Timeout _timeout(object when)
-cdef object _now(object loop)
-cdef double _time_of(Loop loop) except? -1.0
-cdef bint _is_direct(Loop loop) except -1
+cdef object _from_now(object loop, object delay)
+cdef double _from_now_of_ours(Loop loop, object delay) except? -1.0
 cdef object _cancellations(object task)
-cdef object _cancellations_of_ours(Task task)
+cdef object _cancellations_of_ours(EngineTask task)
 
 cdef class _Deadline(TimerHandle):
     cdef Timeout _limit
 
     cdef object _run(self)
 
-@cython.locals(deadline=_Deadline)
-cdef _Deadline _deadline(Timeout limit, Loop loop, double when)
+@cython.locals(deadline=_Deadline, seconds=double)
+cdef _Deadline _deadline(Timeout limit, Loop loop, object when)
 cdef object _disarm(object handle)
 cdef object _discard(_Deadline deadline)
 

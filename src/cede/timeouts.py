@@ -23,11 +23,11 @@ from .engine.done import Done
 from .engine.handles import TimerHandle
 from .engine.loop import Loop
 from .engine.running import current_task, get_running_loop
-from .engine.tasks import Task
+from .engine.tasks import Task as EngineTask
 from .exceptions import CancelledError
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Handle
+    from asyncio import AbstractEventLoop, Task
 
 __all__ = ("Timeout", "timeout", "timeout_at")
 
@@ -50,7 +50,7 @@ class Timeout:
     def _init(self, when: float | None) -> None:
         self._state = _CREATED
         self._when = when
-        self._handle: Handle | None = None  # what will call _expire; None without a deadline
+        self._handle: Any = None  # what will call _expire; None without a deadline
         self._task: Task[Any] | None = None  # the task in the block, once entered
         self._cancelling = 0  # how many cancellations of it were under way on entering
 
@@ -82,17 +82,15 @@ class Timeout:
             _disarm(self._handle)
             self._handle = None
         if when is not None:
-            loop = get_running_loop()
-            self._arm(when, loop, _now(loop))
+            self._arm(when, get_running_loop())
 
-    def _arm(self, when: float, loop: AbstractEventLoop, now: float) -> None:
-        # A deadline that has passed cancels before the block's next step, a timer would after it.
-        if when <= now:
-            self._handle = loop.call_soon(self._expire)
-        elif isinstance(loop, Loop) and _is_direct(loop):
+    def _arm(self, when: float, loop: AbstractEventLoop) -> None:
+        if isinstance(loop, Loop):
             self._handle = _deadline(self, loop, when)
-        else:
-            self._handle = loop.call_at(when, self._expire)
+        if self._handle is None:
+            # A deadline that has passed cancels before the block's next step, a timer would after it.
+            late = when <= loop.time()
+            self._handle = loop.call_soon(self._expire) if late else loop.call_at(when, self._expire)
 
     def __aenter__(self) -> Coroutine[Any, Any, Timeout]:
         entering = _Entering.__new__(_Entering)
@@ -105,7 +103,7 @@ class Timeout:
         self._leave(exc_val)
         return _LEFT  # type: ignore[no-any-return]
 
-    def _enter(self, loop: AbstractEventLoop, now: float) -> None:
+    def _enter(self, loop: AbstractEventLoop) -> None:
         if self._state is not _CREATED:
             raise RuntimeError("Timeout has already been entered")
         task = current_task(loop)
@@ -115,7 +113,7 @@ class Timeout:
         self._task = task
         self._cancelling = _cancellations(task)
         if self._when is not None:
-            self._arm(self._when, loop, now)
+            self._arm(self._when, loop)
 
     def _leave(self, exc: BaseException | None) -> None:
         """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""
@@ -145,24 +143,20 @@ class Timeout:
         self._handle = None
 
 
-def _now(loop: AbstractEventLoop) -> float:
-    return _time_of(loop) if isinstance(loop, Loop) else loop.time()
+def _from_now(loop: AbstractEventLoop, delay: float) -> float:
+    return _from_now_of_ours(loop, delay) if isinstance(loop, Loop) else loop.time() + delay
 
 
-def _time_of(loop: Loop) -> float:
-    return loop._clock._now()  # type: ignore[no-any-return]
-
-
-def _is_direct(loop: Loop) -> bool:
-    return loop._direct  # type: ignore[no-any-return]
+def _from_now_of_ours(loop: Loop, delay: float) -> float:
+    return loop._clock._now() + native.seconds(delay)  # type: ignore[no-any-return]
 
 
 def _cancellations(task: Any) -> int:
-    return _cancellations_of_ours(task) if type(task) is Task else task.cancelling()
+    return _cancellations_of_ours(task) if type(task) is EngineTask else task.cancelling()
 
 
-def _cancellations_of_ours(task: Task) -> int:
-    return task._num_cancels_requested
+def _cancellations_of_ours(task: Any) -> int:
+    return task._num_cancels_requested  # type: ignore[no-any-return]
 
 
 class _Deadline(TimerHandle):
@@ -180,10 +174,14 @@ class _Deadline(TimerHandle):
             self._fail(exc)
 
 
-def _deadline(limit: Timeout, loop: Loop, when: float) -> _Deadline:
+def _deadline(limit: Timeout, loop: Loop, when: float) -> _Deadline | None:
+    """Arm a timer; None if it is too late, or if somebody wants to see what is scheduled."""
+    seconds = native.seconds(when)
+    if not loop._direct or not seconds > loop._clock._now():
+        return None
     deadline = _Deadline.__new__(_Deadline)
     deadline._limit = limit
-    loop._arm(deadline, when)
+    loop._arm(deadline, seconds)
     return deadline
 
 
@@ -208,8 +206,7 @@ class _Entering(Done):
 
     def _end(self) -> Timeout:
         limit = self._limit
-        loop = get_running_loop()
-        limit._enter(loop, 0.0 if limit._when is None else _now(loop))
+        limit._enter(get_running_loop())
         return limit
 
 
@@ -236,7 +233,7 @@ def timeout(delay: float | None) -> Timeout:
         async with timeout(10):
             await fetch()
     """
-    return _timeout(None if delay is None else _now(get_running_loop()) + delay)
+    return _timeout(None if delay is None else _from_now(get_running_loop(), delay))
 
 
 def timeout_at(when: float | None) -> Timeout:
@@ -252,5 +249,5 @@ def _timeout(when: float | None) -> Timeout:
 
 # They come and go with every block.
 native.keep_memory(Timeout)
-native.keep_memory(_Entering)
+native.keep_memory(_Entering, True)
 native.keep_memory(_Deadline, True)

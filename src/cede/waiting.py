@@ -20,7 +20,7 @@ from .events import get_event_loop
 from .exceptions import CancelledError
 from .futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture
 from .spawning import ensure_future
-from .timeouts import Timeout
+from .timeouts import timeout as _limit_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Handle, Task
@@ -128,10 +128,8 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
             raise TimeoutError from exc
     if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
         return fut.result()  # type: ignore[attr-defined,no-any-return]
-    loop = get_running_loop()
-    now = loop.time()
-    limit = Timeout(now + timeout)
-    limit._enter(loop, now)
+    limit = _limit_of(timeout)
+    limit._enter(get_running_loop())
     try:
         result = await fut
     except BaseException as exc:
