@@ -839,3 +839,43 @@ async def test_a_failed_future_makes_a_cancelled_error_all_the_same(loop):
     failed.set_exception(ValueError())
     assert isinstance(failed._make_cancelled_error(), asyncio.CancelledError)
     assert isinstance(failed.exception(), ValueError)
+
+
+def test_the_first_callback_is_removed_from_before_a_task(loop):
+    async def main():
+        future = loop.create_future()
+        order = []
+        future.add_done_callback(print)
+        task = loop.create_task(wait_for_it(future, order))
+        await asyncio.sleep(0)
+        assert future.remove_done_callback(print) == 1
+        future.add_done_callback(lambda done: order.append("callback"))
+        assert len(future._callbacks) == 2
+        future.set_result("there")
+        await task
+        await asyncio.sleep(0)
+        return order
+
+    async def wait_for_it(future, order):
+        order.append(await future)
+
+    assert loop.run_until_complete(main()) == ["there", "callback"]
+
+
+def test_a_callback_runs_in_a_copy_of_the_context_it_was_added_in(loop):
+    variable = contextvars.ContextVar("variable", default="before")
+    seen = []
+
+    async def main():
+        future = loop.create_future()
+        for value in ("first", "second"):
+            variable.set(value)
+            future.add_done_callback(lambda done: (seen.append(variable.get()), variable.set("changed")))
+        variable.set("later")
+        future.set_result(None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return variable.get()
+
+    assert loop.run_until_complete(main()) == "later"
+    assert seen == ["first", "second"]

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import cede
 from cede.engine.waker import Waker
 
 
@@ -149,3 +150,33 @@ def _replace_reader(waker, reader):
     except AttributeError:
         return False
     return True
+
+
+def test_a_loop_that_is_awake_is_not_rung_for(loop):
+    seen = []
+
+    async def main():
+        await cede.sleep(0)
+        thread = threading.Thread(target=loop.call_soon_threadsafe, args=(seen.append, "other"))
+        thread.start()
+        thread.join()
+        loop.call_soon_threadsafe(seen.append, "own")
+        rung = written(loop._waker)
+        await cede.sleep(0)
+        return rung
+
+    assert loop.run_until_complete(main()) == b""
+    assert sorted(seen) == ["other", "own"]
+
+
+def test_a_loop_that_sleeps_is_rung_for(loop):
+    async def main():
+        done = loop.create_future()
+        timer = threading.Timer(0.02, loop.call_soon_threadsafe, (done.set_result, "woken"))
+        timer.start()
+        try:
+            return await done
+        finally:
+            timer.join()
+
+    assert loop.run_until_complete(main()) == "woken"

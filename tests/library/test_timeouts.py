@@ -278,3 +278,24 @@ async def test_it_leaves_no_cycles():
         assert reference() is None
     finally:
         gc.enable()
+
+
+async def test_a_task_that_cannot_be_cancelled_is_reported(loop, loop_errors):
+    class Awaited(cede.Future):
+        def cancel(self, msg=None):
+            raise ArithmeticError("not me")
+
+    awaited = Awaited(loop=loop)
+
+    async def waits():
+        async with cede.timeout(0.001):
+            return await awaited
+
+    task = loop.create_task(waits())
+    await cede.sleep(0.02)
+    awaited.set_result("there")
+    assert await task == "there"
+    [context] = loop_errors
+    assert isinstance(context["exception"], ArithmeticError)
+    assert "_expire" in context["message"]
+    loop_errors.clear()

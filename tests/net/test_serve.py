@@ -532,3 +532,25 @@ async def test_a_small_backlog_still_lets_one_in(loop, tmp_path, backlog):
         for _ in range(3):
             async with connection(path) as sock:
                 await says(sock)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_a_connection_knows_its_own_address_to_the_end(loop, host):
+    made, ended = [], loop.create_future()
+
+    class Ends(asyncio.Protocol):
+        def connection_made(self, transport):
+            made.append(transport)
+            transport.close()
+
+        def connection_lost(self, exc):
+            ended.set_result(exc)
+
+    async with await loop.create_server(Ends, host, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connection(("127.0.0.1", port)) as client:
+            await ended
+            await turns()
+            assert made[0].get_extra_info("sockname") == ("127.0.0.1", port)
+            assert made[0].get_extra_info("peername") == client.getsockname()
+            assert made[0].get_extra_info("socket").fileno() == -1
