@@ -42,36 +42,36 @@ async def tell(writer, queue):
         await writer.drain()
 
 
-async def visit(port, name, lines, heard):
-    """Come in, say each line when it is time, leave; note what was heard."""
+async def guest(port, name, talk, heard):
+    """Come in, give each answer of `talk` to what it answers, and leave after the last; note what was heard."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"{name}\n".encode())
-
-    async def listen():
-        async for line in reader:
-            heard.append(f"{name} hears {line.decode().strip()}")
-
-    listening = asyncio.create_task(listen())
-    for delay, line in lines:
-        await asyncio.sleep(delay)
-        writer.write(f"{line}\n".encode())
-    await asyncio.sleep(0.1)
-    writer.write_eof()
-    await listening
+    async for line in reader:
+        line = line.decode().strip()
+        heard.append(f"{name} hears {line}")
+        if talk and talk[0][0] == line:
+            writer.write(f"{talk.pop(0)[1]}\n".encode())
+            if not talk:
+                writer.write_eof()
     writer.close()
     await writer.wait_closed()
 
 
 async def demonstrate():
-    server = await asyncio.start_server(Room().welcome, "127.0.0.1", 0)
+    room = Room()
+    server = await asyncio.start_server(room.welcome, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    talks = {
+        "ann": [("* eve comes in", "hello"), ("bob: hello ann", "I must go")],
+        "bob": [("ann: hello", "hello ann"), ("* ann leaves", "she has gone")],
+        "eve": [("* bob leaves", "anybody there?")],
+    }
     heard = []
     async with server, asyncio.TaskGroup() as guests:
-        guests.create_task(visit(port, "ann", [(0.2, "hello"), (0.2, "I must go")], heard))
-        await asyncio.sleep(0.05)
-        guests.create_task(visit(port, "bob", [(0.25, "hello ann"), (0.4, "she has gone")], heard))
-        await asyncio.sleep(0.05)
-        guests.create_task(visit(port, "eve", [(0.9, "anybody there?")], heard))
+        for name, talk in talks.items():
+            visit = guests.create_task(guest(port, name, talk, heard))
+            while name not in room.guests and not visit.done():
+                await asyncio.sleep(0.01)
     print(*heard, sep="\n")
 
 

@@ -17,8 +17,8 @@ async def produce(queue, name, count):
 async def consume(queue, taken):
     while True:
         item = await queue.get()  # waits while the queue is empty
-        await asyncio.sleep(0.005)  # the work
         taken.append(item)
+        await asyncio.sleep(0.005)  # the work
         queue.task_done()
 
 
