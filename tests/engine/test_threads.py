@@ -293,3 +293,14 @@ def test_stopping_from_another_thread(loop):
     loop.run_forever()
     thread.join()
     assert not loop.is_running()
+
+
+def test_what_a_thread_asked_for_comes_before_timers_that_are_due(loop):
+    seen = []
+    loop.call_at(loop.time() - 1, seen.append, "timer")
+    thread = threading.Thread(target=loop.call_soon_threadsafe, args=(seen.append, "thread"))
+    thread.start()
+    thread.join()
+    loop.call_later(0.001, loop.stop)
+    loop.run_forever()
+    assert seen == ["thread", "timer"]

@@ -106,8 +106,10 @@ class Loop:
                 self._leave_task()
             self._poller._wait(self._patience())
             self._waker._wanted = False
+            if self._incoming:
+                self._accept_incoming()  # asyncio: before the timers that came due meanwhile
             self._promote_due_timers()
-        if self._incoming:
+        elif self._incoming:
             self._accept_incoming()
         if self._debug:
             self._run_ready_watched()

@@ -428,21 +428,26 @@ cdef extern from *:
     #define cede_is_unshared(obj) (Py_REFCNT(obj) == 1)
     #endif
 
+    /* Of what is neither bytes nor a bytearray, the None of an object that nobody initialized: nothing. */
     static CYTHON_INLINE const char *cede_memory(PyObject *data, Py_ssize_t *size) {
         if (PyBytes_Check(data)) {
             *size = PyBytes_GET_SIZE(data);
             return PyBytes_AS_STRING(data);
         }
-        *size = PyByteArray_GET_SIZE(data);
-        return PyByteArray_AS_STRING(data);
+        if (PyByteArray_Check(data)) {
+            *size = PyByteArray_GET_SIZE(data);
+            return PyByteArray_AS_STRING(data);
+        }
+        *size = 0;
+        return "";
     }
 
     static CYTHON_INLINE Py_ssize_t cede_find(PyObject *data, PyObject *part, Py_ssize_t start) {
-        Py_ssize_t size, part_size = PyBytes_GET_SIZE(part);
-        const char *memory = cede_memory(data, &size), *found;
-        if (size - start < part_size) return -1;
-        if (part_size == 1) found = (const char *)memchr(memory + start, PyBytes_AS_STRING(part)[0], size - start);
-        else found = (const char *)memmem(memory + start, size - start, PyBytes_AS_STRING(part), part_size);
+        Py_ssize_t size, part_size;
+        const char *memory = cede_memory(data, &size), *part_memory = cede_memory(part, &part_size), *found;
+        if (start < 0 || part_size == 0 || size - start < part_size) return -1;
+        if (part_size == 1) found = (const char *)memchr(memory + start, part_memory[0], size - start);
+        else found = (const char *)memmem(memory + start, size - start, part_memory, part_size);
         return found == NULL ? -1 : found - memory;
     }
 
@@ -450,6 +455,7 @@ cdef extern from *:
         Py_ssize_t size;
         const char *memory = cede_memory(data, &size);
         if (end > size) end = size;
+        if (start < 0) start = 0;
         return PyBytes_FromStringAndSize(memory + start, end > start ? end - start : 0);
     }
 
@@ -523,7 +529,8 @@ cdef extern from *:
 
     /* One that grew large once gives its memory back. */
     static CYTHON_INLINE void cede_clear(PyObject *list) {
-        Py_ssize_t i, size = PyList_GET_SIZE(list);
+        Py_ssize_t i, size = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : 0;
+        if (size == 0) return;
         if (size > 0x10000) {
             PyList_SetSlice(list, 0, size, NULL);
             return;
