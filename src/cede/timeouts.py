@@ -160,7 +160,7 @@ def _cancellations_of_ours(task: Any) -> int:
 
 
 class _Deadline(TimerHandle):
-    """The timer of a timeout on a loop whose `call_at` is cede's own: instead of calling back, it expires the timeout."""
+    """The timer of a timeout on a loop whose `call_at` is cede's own: it expires the timeout without a callback."""
 
     _limit: Timeout
 

@@ -44,8 +44,8 @@ _FINAL = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 class Listener(Watcher):
     """Watches a listening socket; calls `on_accept(connection, address, own_address)` for each connection.
 
-    The connections are non-blocking; their own address is None if it must be asked for. `backlog` bounds how many are accepted in one turn. The socket
-    stays its owner's: `close` stops watching and closes nothing.
+    The connections are non-blocking; their own address is None if it must be asked for. `backlog` bounds how many are
+    accepted in one turn. The socket stays its owner's: `close` stops watching and closes nothing.
     """
 
     def __init__(self, loop, sock, backlog, on_accept):
