@@ -45,7 +45,6 @@ cdef class Future(Runnable):
     @cython.locals(handle=Handle)
     cdef object _add_callback(self, object fn, object context)
     cdef object _add_waiter(self, Runnable waiter)
-    cdef list _waiting(self)
     cdef object _remove_waiter(self, Runnable waiter)
     cdef object _add_edge(self, object waiter)
     cdef object _discard_edge(self, object waiter)

@@ -294,12 +294,6 @@ class Future(Runnable):
         else:
             self._others = [waiter]
 
-    def _waiting(self):
-        """Everyone who waits, in order."""
-        waiting = [] if self._waiter is None else [self._waiter]
-        waiting += self._others or ()
-        return waiting
-
     def _remove_waiter(self, waiter):
         """Take out one who waits, if it still does."""
         if self._waiter is waiter:
@@ -357,7 +351,8 @@ class Future(Runnable):
 
     @property
     def _callbacks(self):
-        waiting = self._waiting()
+        waiting = [] if self._waiter is None else [self._waiter]
+        waiting += self._others or ()
         return [(getattr(entry, "_wakeup", None) or entry._callback, entry.get_context()) for entry in waiting]
 
     @property

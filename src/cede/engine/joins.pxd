@@ -14,17 +14,15 @@ cdef class Link(Runnable):
 
     cdef object _init(self, Join join, Future child)
     cdef object _run(self)
+    cdef object _withdraw(self)
 
 cdef class Join:
     cdef object _awaiter
 
-    cdef object _watch(self, object child)
-    cdef object _watch_ours(self, Future child)
+    cdef Link _watch(self, object child)
+    cdef Link _watch_ours(self, Future child)
     @cython.locals(link=Link)
-    cdef object _link_to(self, Future child)
-    cdef object _unwatch(self, object child)
-    @cython.locals(link=Link)
-    cdef object _unlink(self, Future child)
+    cdef Link _link_to(self, Future child)
     cdef object _child_done(self, object child)
     cdef object _drop_edge(self, object child)
     cdef object _discard_ours(self, Future child)
@@ -43,6 +41,7 @@ cdef class Countdown(Join):
 cdef class Shield(Join):
     cdef object _inner
     cdef object _outer
+    cdef Link _link
 
     cdef object _child_done(self, object child)
     cdef object _pass_out(self, object inner)

@@ -31,6 +31,10 @@ class Link(Runnable):
             context = {"message": f"Exception in callback of {self._child!r}", "exception": exc}
             self._child._loop.call_exception_handler(context)
 
+    def _withdraw(self):
+        """Let the join hear of the child no more."""
+        self._child._remove_waiter(self)
+
     def _step_by_callback(self):
         """What a loop calls that is not ours."""
         self._run()
@@ -51,43 +55,30 @@ class Join:
     """
 
     def _watch(self, child):
-        """Hear of the end of `child`, in a later turn even if it is done."""
+        """Hear of the end of `child`, in a later turn even if it is done. Return the link, if one stands in it."""
         if isinstance(child, Future):
-            self._watch_ours(child)
-        else:
-            if self._awaiter is not None:
-                future_add_to_awaited_by(child, self._awaiter)
-            child.add_done_callback(self._foreign_done)
+            return self._watch_ours(child)
+        if self._awaiter is not None:
+            future_add_to_awaited_by(child, self._awaiter)
+        child.add_done_callback(self._foreign_done)
+        return None
 
     def _watch_ours(self, child):
         if self._awaiter is not None:
             child._add_edge(self._awaiter)
         if child._phase != _PENDING:
             child._loop.call_soon(self._foreign_done, child)
-        else:
-            self._link_to(child)
+            return None
+        return self._link_to(child)
 
     def _link_to(self, child):
         link = Link.__new__(Link)
         link._init(self, child)
         child._add_waiter(link)
+        return link
 
     def _foreign_done(self, child):
         self._child_done(child)
-
-    def _unwatch(self, child):
-        """Hear no more of `child`, which is not done."""
-        if isinstance(child, Future):
-            self._unlink(child)
-        else:
-            child.remove_done_callback(self._foreign_done)
-
-    def _unlink(self, child):
-        for waiter in child._waiting():
-            if type(waiter) is Link:
-                link = waiter
-                if link._join is self:
-                    child._remove_waiter(link)
 
     def _child_done(self, child):
         """Act on the end of `child`."""
@@ -192,7 +183,7 @@ class Shield(Join):
         self._awaiter = awaiter  # the task that called shield
         self._inner = inner
         self._outer = outer
-        self._watch(inner)
+        self._link = self._watch(inner)  # None if `inner` is not ours
         if isinstance(outer, Future):
             self._link_to(outer)
         else:
@@ -202,7 +193,10 @@ class Shield(Join):
         if child is self._inner:
             self._pass_out(child)
         elif not self._inner.done():
-            self._unwatch(self._inner)
+            if self._link is None:
+                self._inner.remove_done_callback(self._foreign_done)
+            else:
+                self._link._withdraw()
             self._drop_edge(self._inner)
 
     def _pass_out(self, inner):

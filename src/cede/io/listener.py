@@ -17,7 +17,7 @@ from ..engine import native
 from ..engine.handles import Watcher
 from ..engine.pollers.base import READABLE
 
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
+_INTERNET = (int(socket.AF_INET), int(socket.AF_INET6))
 _MOST_PER_TURN = 64
 _RETRY_DELAY = 1.0  # seconds; asyncio's
 
@@ -89,7 +89,7 @@ class Listener(Watcher):
             connection, address = self._sock.accept()
         else:
             # What `socket.accept` does, less its look-ups of names for the family and the kind, which are not cheap.
-            accepted = native.accept(self._sock, self._fd)
+            accepted = native.accept(self._sock, self._fd) if self._kind[0] in _INTERNET else self._sock._accept()
             if accepted is None:
                 return None
             fd, address = accepted
@@ -137,8 +137,8 @@ class Listener(Watcher):
 
 
 def _kind_of(sock):
-    """The family, kind and protocol of a plain socket of the internet, as numbers; None of any other."""
-    if type(sock) is not socket.socket or not hasattr(sock, "_accept") or sock.family not in _INTERNET:
+    """The family, kind and protocol of a plain socket, as numbers; None of any other."""
+    if type(sock) is not socket.socket or not hasattr(sock, "_accept"):
         return None
     return (int(sock.family), int(sock.type), sock.proto)
 

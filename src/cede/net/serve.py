@@ -176,8 +176,7 @@ class Server(asyncio.AbstractServer):
 
     def _detach(self, transport: Any) -> None:
         self._clients.pop(id(transport), None)
-        if self._sockets is None:
-            self._look_for_end()
+        self._look_for_end()
 
     def _look_for_end(self) -> None:
         if self._sockets is None and self._waiters is not None and not self._living():
