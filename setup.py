@@ -22,8 +22,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Each has a `.pxd` beside it, and each `.pxd` but the twins `engine/native.pxd` and `engine/await_slots.pxd` has its
-# module here (tests/test_layers.py).
+# Each has a `.pxd` beside it, and each `.pxd` has its module here, but the twins `native`, `syscalls` and `await_slots`
+# of `engine/` (tests/test_layers.py).
 COMPILED_MODULES = [
     "cede.engine.handles",
     "cede.engine.timers",
@@ -37,6 +37,7 @@ COMPILED_MODULES = [
     "cede.engine.tasks",
     "cede.engine.joins",
     "cede.io.write_buffer",
+    "cede.io.channel",
     "cede.io.endpoint",
     "cede.io.stream_transport",
     "cede.io.stream_buffer",

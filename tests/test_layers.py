@@ -31,14 +31,14 @@ LAYERS: dict[str, str] = {
     """,
     "1 engine": """
         engine
-        engine.native engine.running engine.reports engine.handles engine.timers engine.clock
+        engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers engine.clock
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
         engine.waker engine.loop engine.futures engine.done engine.await_slots engine.tasks
         engine.joins
     """,
     "2 io": """
         io
-        io.write_buffer io.endpoint io.stream_transport io.stream_buffer io.stream_ends
+        io.write_buffer io.channel io.endpoint io.stream_transport io.stream_buffer io.stream_ends
         io.socket_waits io.pipe_transport io.datagram_transport io.listener
         io.tls_transport io.tls_socket io.tls_bytes
     """,
@@ -85,7 +85,8 @@ def module_of(path: Path) -> str:
 
 MODULES = sorted(module_of(path) for path in PACKAGE.rglob("*.py"))
 PXDS = sorted(path for path in PACKAGE.rglob("*.pxd"))
-TWINS = ("engine/native", "engine/await_slots")  # a .pxd with C bodies, a .py with Python ones, never compiled
+# A .pxd with C bodies, a .py with Python ones, never compiled.
+TWINS = ("engine/native", "engine/syscalls", "engine/await_slots")
 COMPILED = sorted(
     module_of(path)
     for path in PXDS

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import cede
-from cede.engine import native
+from cede.engine import syscalls
 
 
 def drop(loop, held):
@@ -111,7 +111,7 @@ def in_threads(function, *letters):
 @pytest.mark.skipif(cede.compiled, reason="compiled, no other thread runs between reading and taking away")
 def test_threads_do_not_mix_up_what_they_read(quick_switches):
     """Each reads its own pipe's bytes, whenever another thread comes in between."""
-    buffer = native.read_buffer(64)
+    buffer = syscalls.read_buffer(64)
     go = threading.Barrier(4)
 
     def read(letter, wrong):
@@ -121,7 +121,7 @@ def test_threads_do_not_mix_up_what_they_read(quick_switches):
             go.wait()
             for _ in range(3000):
                 far.send(letter * 40)
-                if native.read(near.fileno(), buffer, 64) != letter * 40:
+                if syscalls.read(near.fileno(), buffer, 64) != letter * 40:
                     wrong.append(letter)
 
     assert not in_threads(read, b"a", b"b", b"c", b"d")

@@ -1,6 +1,6 @@
 cimport cython
 
-from . cimport native
+from . cimport syscalls
 
 cdef double _SHORTEST_WAIT, _LONG_WAIT, _LEAD
 

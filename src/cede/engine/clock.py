@@ -7,7 +7,7 @@ always asks `_now()`.
 
 import time as _time
 
-from . import native
+from . import syscalls
 
 _SHORTEST_WAIT = 50e-6  # seconds; about what it takes to be woken, and many timers may become due meanwhile
 _LONG_WAIT = 2e-3  # seconds; the longer a processor has slept, the later it wakes
@@ -21,7 +21,7 @@ class Clock:
         self.resolution = _time.get_clock_info("monotonic").resolution  # seconds; timers this near are due
 
     def _now(self):
-        return native.monotonic()
+        return syscalls.monotonic()
 
     def _wait_until(self, deadline):
         """How many seconds to wait now, if the next timer is due at `deadline`: 0 if it is, less if that is better."""

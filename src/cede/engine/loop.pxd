@@ -1,6 +1,6 @@
 cimport cython
 
-from . cimport native
+from . cimport native, syscalls
 from .clock cimport Clock
 from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
 from .pollers.base cimport Poller

@@ -27,7 +27,7 @@ from asyncio import iscoroutine
 from inspect import iscoroutinefunction
 from math import inf, ulp
 
-from . import native, reports
+from . import native, reports, syscalls
 from .clock import ForeignClock, as_clock
 from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
 from .pollers.base import READABLE, WRITABLE, Poller, descriptor
@@ -277,7 +277,7 @@ class Loop:
         firstiter, finalizer = self._asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=firstiter, finalizer=finalizer)
         self._notice_signals(True)
-        native.precise_waits(True)
+        syscalls.precise_waits(True)
         _set_running_loop(self)
 
     def _end_running(self):
@@ -290,7 +290,7 @@ class Loop:
         # Order: what takes long comes after what an interrupt must not leave undone.
         self._track_all(self._ready + self._incoming + self._timers.waiting())
         forget_contexts()
-        native.precise_waits(False)
+        syscalls.precise_waits(False)
         self._notice_signals(False)
         self._track_origins(False)
         if self._saved_hooks is not None:

@@ -4,15 +4,12 @@ This module has a twin, `native.pxd`, with functions of the same names and argum
 are inlined C. A module says `from . import native` and calls `native.resume(...)`; its own `.pxd`
 says `from . cimport native`. Compiled, that is a C call; interpreted, the function below.
 
-Law: nothing here decides anything. A function does one call of the interpreter or of the system
-and says what came of it. This module itself is never compiled.
+Law: nothing here decides anything. A function does one call of the interpreter and says what came of it.
+The calls of the system stand in `syscalls`. This module itself is never compiled.
 """
 
 import contextvars
-import os
-import socket
 import threading
-import time
 
 # --- Coroutines and contexts ------------------------------------------------------------------
 #
@@ -157,11 +154,9 @@ def clear(entries):
     entries.clear()
 
 
+# --- Threads, numbers, references ---------------------------------------------------------------
+
 get_ident = threading.get_ident
-
-# --- Time ---------------------------------------------------------------------------------------
-
-monotonic = time.monotonic
 
 
 def seconds(number):
@@ -169,178 +164,12 @@ def seconds(number):
     return 0.0 + number
 
 
-# --- References ---------------------------------------------------------------------------------
-
-
 def is_unshared(obj):
     """Whether the caller's variable is the only reference there is to `obj`. Interpreted, nobody can tell: False."""
     return False
 
 
-# --- The kernel's readiness ---------------------------------------------------------------------
-
-
-def event_buffer():
-    """Memory for what one wait brings."""
-    return []
-
-
-def precise_waits(enable):
-    """Ask the kernel not to round this thread's timeouts (50 us by default); interpreted, leave it."""
-    return enable
-
-
-def epoll_add(epoll, fd, watched, events):
-    """Have `epoll` (its descriptor is `fd`) watch the descriptor `watched`; OSError as the system says."""
-    epoll.register(watched, events)
-
-
-def epoll_modify(epoll, fd, watched, events):
-    """Change what `epoll` watches `watched` for; OSError as the system says."""
-    epoll.modify(watched, events)
-
-
-def epoll_remove(epoll, fd, watched):
-    """Watch `watched` no more; OSError as the system says."""
-    epoll.unregister(watched)
-
-
-def epoll_wait(epoll, fd, buffer, timeout):
-    """Wait on `epoll` (its descriptor is `fd`) for at most `timeout` seconds (negative: for ever).
-
-    Returns how many events came. An interrupted wait runs the signal handlers and returns 0.
-    """
-    if 0 < timeout < 0.5 and fd < 1024:
-        # epoll_wait rounds up to whole milliseconds; select does not, and an epoll descriptor can
-        # itself be selected on.
-        readable, _, _ = _select([fd], (), (), timeout)
-        if not readable:
-            return 0
-        timeout = 0
-    buffer[:] = epoll.poll(timeout if timeout >= 0 else None)
-    return len(buffer)
-
-
-def event_fd(buffer, index):
-    """The descriptor of the event at `index`."""
-    return buffer[index][0]
-
-
-def event_bits(buffer, index):
-    """The kernel's event bits of the event at `index`."""
-    return buffer[index][1]
-
-
-try:
-    from select import select as _select
-except ImportError:  # a platform without select has no epoll either
-    _select = None
-
-
 # --- Bytes ----------------------------------------------------------------------------------------
-
-
-class _ReadBuffer(threading.local):
-    def __init__(self, size):
-        self.memory = memoryview(bytearray(size))
-
-
-def read_buffer(size):
-    """Memory of `size` bytes into which anybody may read, as nobody keeps anything there.
-
-    Interpreted, each thread has its own: another one may run between reading and taking away.
-    """
-    return _ReadBuffer(size)
-
-
-def read(fd, buffer, size):
-    """Read at most `size` bytes from a non-blocking descriptor.
-
-    They pass through `buffer` if they fit there. Returns b"" at the end of the stream, None if
-    nothing is there yet; OSError as the system says.
-    """
-    try:
-        memory = buffer.memory
-        if size > len(memory):
-            return os.read(fd, size)
-        return memory[: os.readv(fd, (memory,))].tobytes()
-    except (BlockingIOError, InterruptedError):
-        return None
-
-
-def receive(sock, fd, buffer, size):
-    """Read at most `size` bytes from a socket, as `read` does; compiled, also from a blocking one without blocking."""
-    try:
-        return sock.recv(size)
-    except (BlockingIOError, InterruptedError):
-        return None
-
-
-def send_bytes(sock, fd, data):
-    """Send what a socket takes of `data` (bytes) at once; return how much that was; OSError as the system says."""
-    try:
-        return sock.send(data)
-    except (BlockingIOError, InterruptedError):
-        return 0
-
-
-def accept(sock, fd):
-    """Accept a connection of a socket of the internet, which is not inherited by children.
-
-    Returns its descriptor and its address as the socket module gives it, or None if there is none; OSError as the
-    system says.
-    """
-    try:
-        return sock._accept()
-    except (BlockingIOError, InterruptedError):
-        return None
-
-
-def address_buffer():
-    """Memory for the address that the last datagram came from."""
-
-
-def receive_from(sock, fd, buffer, size, last, known):
-    """Receive a datagram of at most `size` bytes: (datagram, address), None if there is none.
-
-    `last` is an `address_buffer`, `known` what was returned for the address in it, None at first; compiled, that is
-    returned again for a datagram from there. Compiled, the address is None if it is no internet address.
-    """
-    try:
-        return sock.recvfrom(size)
-    except (BlockingIOError, InterruptedError):
-        return None
-
-
-def send_to(sock, fd, data, last, known):
-    """Send a datagram (bytes) to the address that `receive_from` left in `last`; -1 if the kernel has no room."""
-    try:
-        return sock.sendto(data, known)
-    except (BlockingIOError, InterruptedError):
-        return -1
-
-
-def read_into(fd, buffer):
-    """Read into `buffer`, a writable bytes-like object; the count, 0 at the end, -1 if nothing is there."""
-    try:
-        return os.readv(fd, (buffer,))
-    except (BlockingIOError, InterruptedError):
-        return -1
-
-
-def write(fd, chunks, skip, most):
-    """Write the first `most` of `chunks` (a list of bytes), less `skip` bytes of the first one.
-
-    Returns how many bytes the descriptor took, -1 if it takes none now; OSError as the system says.
-    """
-    try:
-        if skip:
-            return os.writev(fd, [memoryview(chunks[0])[skip:], *chunks[1:most]])
-        if len(chunks) == 1:
-            return os.write(fd, chunks[0])
-        return os.writev(fd, chunks[:most])
-    except (BlockingIOError, InterruptedError):
-        return -1
 
 
 def find(data, part, start):
@@ -351,12 +180,3 @@ def find(data, part, start):
 def cut(data, start, end):
     """The bytes of `data` (bytes or bytearray) from `start` to before `end`, as a new bytes."""
     return bytes(data[start:end])
-
-
-def set_nodelay(sock, fd):
-    """Send small segments at once (TCP_NODELAY); sockets that are not TCP stay as they are."""
-    if sock.type == socket.SOCK_STREAM and sock.proto in (0, socket.IPPROTO_TCP):
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:
-            pass

@@ -1,6 +1,6 @@
 cimport cython
 
-from ..engine cimport native
+from ..engine cimport native, syscalls
 from .endpoint cimport Endpoint
 
 cdef int _LARGEST, _LARGEST_UNIX, _OVERHEAD, _MOST_PER_EVENT, _CALM_EVENTS, _WRITES_BEFORE_WARNING
@@ -18,11 +18,12 @@ cdef class DatagramTransport(Endpoint):
     cdef object _last
     cdef object _known
 
-    cdef void _update_interest(self) except *
+    cdef object _update_interest(self)
     cdef object _on_ready(self, int events)
     @cython.locals(most=int, pair=tuple)
     cdef void _receive(self) except *
     cdef tuple _take(self)
     cdef void _send_in_vain(self, object data, object address) except *
     cdef bint _send(self, object data, object address) except -1
-    cdef void _drop_waiting(self) except *
+    cdef object _drop_waiting(self)
+    cdef object _release(self)

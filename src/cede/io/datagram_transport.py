@@ -10,9 +10,10 @@ import logging
 import socket
 from asyncio.trsock import TransportSocket
 
-from ..engine import native
+from ..engine import native, syscalls
 from ..engine.pollers.base import READABLE, WRITABLE
-from .endpoint import CLOSING, LOST, OPEN, Endpoint
+from .channel import CLOSING, LOST, OPEN
+from .endpoint import Endpoint
 
 logger = logging.getLogger("asyncio")
 
@@ -24,7 +25,7 @@ _CALM_EVENTS = 16  # events of one datagram each, after trying for a second one 
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-_BUFFER = native.read_buffer(_LARGEST)
+_BUFFER = syscalls.read_buffer(_LARGEST)
 
 _READABLE = READABLE
 _WRITABLE = WRITABLE
@@ -53,7 +54,7 @@ class DatagramTransport(Endpoint):
         self._calm = 0  # how many events to go until more than one are tried again, as that was in vain
         self._largest = _LARGEST_UNIX if sock.family == _AF_UNIX else _LARGEST
         self._is_internet = sock.family in _INTERNET and type(sock) is socket.socket
-        self._last = native.address_buffer()  # where the last datagram came from, and what that is to people
+        self._last = syscalls.address_buffer()  # where the last datagram came from, and what that is to people
         self._known = None
         self._extra["socket"] = TransportSocket(sock)
         self._extra["sockname"] = _asked(sock.getsockname)
@@ -130,7 +131,7 @@ class DatagramTransport(Endpoint):
     def _take(self):
         """Receive one datagram: it and its sender's address, or None if there is none."""
         if self._is_internet:
-            pair = native.receive_from(self._file, self._fd, _BUFFER, self._largest, self._last, self._known)
+            pair = syscalls.receive_from(self._file, self._fd, _BUFFER, self._largest, self._last, self._known)
             if pair is not None:
                 self._known = pair[1]
             return pair
@@ -190,7 +191,7 @@ class DatagramTransport(Endpoint):
             if self._is_connected:
                 self._file.send(data)
             elif address is self._known and address is not None and self._is_internet and type(data) is bytes:
-                return native.send_to(self._file, self._fd, data, self._last, address) != -1
+                return syscalls.send_to(self._file, self._fd, data, self._last, address) != -1
             else:
                 self._file.sendto(data, address)
         except (BlockingIOError, InterruptedError):
@@ -259,10 +260,9 @@ class DatagramTransport(Endpoint):
         """Close at once; what waits is dropped."""
         self._force_close(None)
 
-    def _call_connection_lost(self, exc):
-        if self._connected:
-            self._loop._disclaim(self._fd, self)
-        Endpoint._call_connection_lost(self, exc)
+    def _release(self):
+        self._loop._disclaim(self._fd, self)
+        Endpoint._release(self)
 
     def __del__(self):
         self._abandoned()

@@ -13,7 +13,7 @@ import errno
 import socket
 from asyncio.trsock import TransportSocket
 
-from ..engine import native
+from ..engine import syscalls
 from ..engine.handles import Watcher
 from ..engine.pollers.base import READABLE
 
@@ -89,7 +89,7 @@ class Listener(Watcher):
             connection, address = self._sock.accept()
         else:
             # What `socket.accept` does, less its look-ups of names for the family and the kind, which are not cheap.
-            accepted = native.accept(self._sock, self._fd) if self._kind[0] in _INTERNET else self._sock._accept()
+            accepted = syscalls.accept(self._sock, self._fd) if self._kind[0] in _INTERNET else self._sock._accept()
             if accepted is None:
                 return None
             fd, address = accepted

@@ -8,7 +8,7 @@ cdef class ReadPipeTransport(Endpoint):
     cdef bint _watched
     cdef bint _reads_on
 
-    cdef void _update_interest(self) except *
+    cdef object _update_interest(self)
     cdef object _schedule_reading(self)
 
 cdef class WritePipeTransport(Endpoint):
@@ -16,6 +16,6 @@ cdef class WritePipeTransport(Endpoint):
     cdef bint _watched
     cdef bint _end_is_told
 
-    cdef void _update_interest(self) except *
+    cdef object _update_interest(self)
     cdef void _send(self) except *
-    cdef void _drop_waiting(self) except *
+    cdef object _drop_waiting(self)

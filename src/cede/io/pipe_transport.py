@@ -14,7 +14,8 @@ import os
 import stat
 import sys
 
-from .endpoint import CLOSING, LOST, OPEN, Endpoint
+from .channel import CLOSING, LOST, OPEN, Channel
+from .endpoint import Endpoint
 from .write_buffer import WriteBuffer
 
 logger = logging.getLogger("asyncio")
@@ -155,7 +156,7 @@ class WritePipeTransport(Endpoint):
     def _started(self, waiter):
         if self._end_is_told and self._state == _OPEN:
             self._loop._add_reader(self._fd, self._other_end_closed, context=self._context)
-        Endpoint._started(self, waiter)
+        Channel._started(self, waiter)
 
     def _update_interest(self):
         wanted = self._out.size > 0 and self._state != _LOST

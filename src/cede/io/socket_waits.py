@@ -14,7 +14,7 @@ a cancelled future behind, which the next event throws away.
 import socket
 import weakref
 
-from ..engine import native
+from ..engine import syscalls
 from ..engine.futures import new_future, release
 from ..engine.handles import Watcher
 from ..engine.pollers.base import EDGE, READABLE, WRITABLE
@@ -28,7 +28,7 @@ except ImportError:  # a Python without OpenSSL
 
 
 _MOST = 1 << 30  # bytes received at once by the short road
-_BUFFER = native.read_buffer(256 * 1024)
+_BUFFER = syscalls.read_buffer(256 * 1024)
 
 
 def refuse_tls_socket(sock):
@@ -81,7 +81,7 @@ class SocketWaits(Watcher):
     def receive(self, sock, size):
         """Return up to `size` bytes, b"" at the end of the stream, None if nothing is there yet."""
         if self._plain and type(size) is int and 0 <= size <= _MOST:
-            return native.receive(sock, self._fd, _BUFFER, size)
+            return syscalls.receive(sock, self._fd, _BUFFER, size)
         try:
             return sock.recv(size)
         except (BlockingIOError, InterruptedError):
@@ -90,7 +90,7 @@ class SocketWaits(Watcher):
     def send(self, sock, data):
         """Send what goes of `data` at once; return how many bytes went. Of anything but bytes, none."""
         if self._plain and type(data) is bytes:
-            return native.send_bytes(sock, self._fd, data)
+            return syscalls.send_bytes(sock, self._fd, data)
         return 0
 
     # --- Waiting ----------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 cimport cython
 
-from ..engine cimport native
+from ..engine cimport native, syscalls
 from ..engine.futures cimport Future
-from ..engine.handles cimport Watcher
 from ..engine.loop cimport Loop
+from .channel cimport Channel
 from .write_buffer cimport WriteBuffer
 
 cdef int _OPEN, _CLOSING, _LOST
@@ -11,34 +11,21 @@ cdef int _READ_SIZE, _LARGE_READ_SIZE, _READS_PER_EVENT, _WRITES_BEFORE_WARNING
 cdef int _READABLE, _WRITABLE, _HANGUP
 cdef object _shared_buffer
 
-cdef class StreamTransport(Watcher):
+cdef class StreamTransport(Channel):
     cdef int _events
-    cdef readonly Loop _loop
     cdef readonly object _sock
-    cdef int _fd
-    cdef public dict _extra
     cdef readonly object _server
-    cdef object _context
-    cdef unsigned char _state
-    cdef unsigned char _connected
-    cdef readonly unsigned char _paused
     cdef unsigned char _at_eof
     cdef unsigned char _eof_asked
-    cdef readonly unsigned char _protocol_paused
     cdef unsigned char _flush_asked
     cdef unsigned char _buffered
-    cdef int _writes_lost
     cdef int _read_size
     cdef WriteBuffer _out
     cdef object _empty_waiter
     cdef object _socket_info
-    cdef public object _protocol
-    cdef dict __dict__
-    cdef object __weakref__
 
     cdef object _init(self, Loop loop, object sock, object protocol, object extra, object server, object context)
     cdef object _begin(self, object waiter)
-    cdef object _soon(self, object callback, object argument)
     cdef object _set_protocol(self, object protocol)
     @cython.locals(loop=Loop)
     cdef object _on_ready(self, int events)
@@ -62,6 +49,7 @@ cdef class StreamTransport(Watcher):
     cdef object _buffer_is_empty(self)
     cdef object _maybe_pause_protocol(self)
     cdef object _resume_protocol(self)
-    cdef object _lose(self, object exc)
+    cdef object _drop_waiting(self)
+    cdef object _release(self)
     cdef object _abandoned(self)
     cdef object _warn_and_close(self)

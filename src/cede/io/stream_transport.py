@@ -1,22 +1,12 @@
 """StreamTransport: carries bytes between a protocol and a connected socket.
 
-    state     entered by                                    what then holds
-    OPEN      creation                                      it reads unless paused; writes are taken
-    CLOSING   close; the peer's EOF unless kept half-open   no more reading; what is buffered still goes
-    LOST      nothing is left to send; abort; an error      nothing moves; `connection_lost` is called
-                                                            in the next turn, once, and then the
-                                                            socket is closed
-
-    OPEN -> CLOSING -> LOST;  OPEN -> LOST
-
 Writes are collected during a turn and leave in one system call at its end, so that a header and its
 body are one packet. What does not fit below the high-water mark is sent at once.
 
 Reads go into a buffer that all transports share, and become a `bytes` of the exact size; a stream
 that keeps filling it is read straight into large `bytes` of its own.
 
-Law: the protocol is called in this order and in the transport's context: `connection_made` once,
-then data and EOF and the flow-control calls, then `connection_lost` once.
+Its states are a channel's (`channel.py`). It is CLOSING also after the peer's EOF, unless kept half-open.
 """
 
 import asyncio
@@ -26,17 +16,17 @@ import warnings
 from asyncio.constants import _SendfileMode
 from asyncio.trsock import TransportSocket
 
-from ..engine import native
+from ..engine import native, syscalls
 from ..engine.futures import new_future
-from ..engine.handles import Watcher
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
+from .channel import CLOSING, LOST, OPEN, Channel
 from .write_buffer import WriteBuffer
 
 logger = logging.getLogger("asyncio")
 
-_OPEN = 0
-_CLOSING = 1
-_LOST = 2
+_OPEN = OPEN
+_CLOSING = CLOSING
+_LOST = LOST
 
 _READ_SIZE = 64 * 1024  # bytes; the shared buffer
 _LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's, for streams that fill the shared buffer
@@ -47,10 +37,10 @@ _READABLE = READABLE
 _WRITABLE = WRITABLE
 _HANGUP = HANGUP
 
-_shared_buffer = native.read_buffer(_READ_SIZE)
+_shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
 
-class StreamTransport(Watcher):
+class StreamTransport(Channel):
     """The transport of a connected stream socket, which it owns and closes.
 
     `waiter` (a future) is resolved once `connection_made` was called and reading has begun; `extra`
@@ -66,32 +56,21 @@ class StreamTransport(Watcher):
         self._init(loop, sock, protocol, extra, server, context)
         if sock.family != _AF_UNIX:
             # Small writes go out without waiting for the acknowledgement of the last one.
-            native.set_nodelay(sock, self._fd)
+            syscalls.set_nodelay(sock, self._fd)
         self._begin(waiter)
 
     def _init(self, loop, sock, protocol, extra, server, context):
-        native.drop_empty_dict(self)
-        self._interest = 0
+        self._set_up(loop, sock.fileno(), extra, context)
         self._events = 0  # what the poller told, while it stands in the ready list to act on it
-        self._loop = loop
         self._sock = sock
-        self._fd = sock.fileno()
-        self._extra = extra  # dict of what get_extra_info knows besides the socket, or None
         self._server = server  # told of this connection's birth and end, or None
-        self._context = native.copy_context() if context is None else context
-        self._state = _OPEN
-        self._connected = False  # True iff the protocol is owed a connection_lost
-        self._paused = False  # True iff the protocol asked for no data
         self._at_eof = False  # True iff the peer will send no more
         self._eof_asked = False  # True iff write_eof was called: shut down once the buffer is empty
-        self._protocol_paused = False  # True iff the protocol was told to pause writing
         self._flush_asked = False  # True iff it stands in the loop's list of those to flush
-        self._writes_lost = 0  # writes since the connection was lost
         self._read_size = _READ_SIZE  # how much the next read asks for
         self._out = WriteBuffer()
         self._empty_waiter = None  # the future of sendfile, which waits for an empty buffer
         self._socket_info = None  # what get_extra_info("socket") gave
-        self._protocol = None
         self._buffered = False  # True iff the protocol is a BufferedProtocol
         self._set_protocol(protocol)
 
@@ -103,22 +82,7 @@ class StreamTransport(Watcher):
             self._learn("peername", self._sock.getpeername)  # a peer that is gone later has no name any more
         if self._server is not None:
             self._server._attach(self)
-        self._connected = True
-        self._soon(self._protocol.connection_made, self)
-        self._soon(self._started, waiter)
-
-    def _soon(self, callback, argument):
-        """Call it in the next turn, in the transport's context."""
-        loop = self._loop
-        if loop._direct:
-            loop._call_soon(callback, (argument,), self._context)
-        else:
-            loop.call_soon(callback, argument, context=self._context)
-
-    def _started(self, waiter):
-        self._update_interest()
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        Channel._begin(self, waiter)
 
     # asyncio: isinstance(transport, asyncio.Transport) is asked by libraries.
     @property
@@ -170,10 +134,6 @@ class StreamTransport(Watcher):
         if self._extra is None or "sockname" not in self._extra:
             self._learn("sockname", self._sock.getsockname)
 
-    def get_protocol(self):
-        """Return the protocol."""
-        return self._protocol
-
     def set_protocol(self, protocol):
         """Have `protocol` called from now on."""
         self._set_protocol(protocol)
@@ -181,10 +141,6 @@ class StreamTransport(Watcher):
     def _set_protocol(self, protocol):
         self._protocol = protocol
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
-
-    def is_closing(self):
-        """Return True if the transport is closing or closed."""
-        return self._state != _OPEN
 
     # --- Readiness --------------------------------------------------------------------------------
 
@@ -234,7 +190,7 @@ class StreamTransport(Watcher):
         """Hand the protocol what has come; more than once only if it fills the buffer."""
         for _ in range(_READS_PER_EVENT):
             try:
-                data = native.read(self._fd, _shared_buffer, self._read_size)
+                data = syscalls.read(self._fd, _shared_buffer, self._read_size)
             except (OSError, MemoryError) as exc:
                 self._fatal_error(exc, "Fatal read error on socket transport")
                 return
@@ -268,7 +224,7 @@ class StreamTransport(Watcher):
             self._fatal_error(exc, "Fatal error: protocol.get_buffer() call failed.")
             return
         try:
-            count = native.read_into(self._fd, buffer)
+            count = syscalls.read_into(self._fd, buffer)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -305,24 +261,15 @@ class StreamTransport(Watcher):
 
     def is_reading(self):
         """Return True if the transport hands data to the protocol."""
-        return self._state == _OPEN and not self._paused
+        return self._is_reading()
 
     def pause_reading(self):
         """Stop handing data to the protocol; what the peer sends waits in the kernel."""
-        if self._state == _OPEN and not self._paused:
-            self._paused = True
-            if self._interest & _READABLE:
-                self._update_interest()
-            if self._loop.get_debug():
-                logger.debug("%r pauses reading", self)
+        self._pause_reading()
 
     def resume_reading(self):
         """Go on handing data to the protocol."""
-        if self._state == _OPEN and self._paused:
-            self._paused = False
-            self._update_interest()
-            if self._loop.get_debug():
-                logger.debug("%r resumes reading", self)
+        self._resume_reading()
 
     # --- Writing ----------------------------------------------------------------------------------
 
@@ -458,21 +405,6 @@ class StreamTransport(Watcher):
         self._protocol_paused = False
         self._call_flow_control("resume_writing")
 
-    def _call_flow_control(self, name):
-        try:
-            getattr(self._protocol, name)()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._loop.call_exception_handler(
-                {
-                    "message": f"protocol.{name}() failed",
-                    "exception": exc,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
-
     # asyncio: what loop.sendfile uses of a transport.
 
     def _make_empty_waiter(self):
@@ -513,36 +445,15 @@ class StreamTransport(Watcher):
     def _fatal_error(self, exc, message="Fatal error on transport"):
         """Close because of an error; one that is not the network's fault is reported."""
         if isinstance(exc, OSError):
-            if self._loop.get_debug():
-                logger.debug("%r: %s", self, message, exc_info=True)
+            self._debug_error(exc, message)
         else:
-            self._loop.call_exception_handler(
-                {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
-            )
+            self._report(exc, message)
         self._force_close(exc)
 
-    def _force_close(self, exc):
-        if self._state != _LOST:
-            self._out.clear()
-            self._lose(exc)
+    def _drop_waiting(self):
+        self._out.clear()
 
-    def _lose(self, exc):
-        """Enter LOST: nothing moves any more, and the protocol is told in the next turn."""
-        self._state = _LOST
-        if not self._loop.is_closed():
-            self._update_interest()
-            self._soon(self._call_connection_lost, exc)
-
-    def _call_connection_lost(self, exc):
-        if not self._connected:
-            return
-        self._connected = False
-        try:
-            self._protocol.connection_lost(exc)
-        finally:
-            self._release(exc)
-
-    def _release(self, exc):
+    def _release(self):
         """Give back the socket and everything that refers here."""
         self._loop._disclaim(self._fd, self)
         self._remember_name()

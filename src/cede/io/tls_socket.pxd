@@ -1,6 +1,6 @@
 cimport cython
 
-from ..engine cimport native
+from ..engine cimport native, syscalls
 from .stream_transport cimport StreamTransport
 from .tls_transport cimport TlsTransport
 from .write_buffer cimport WriteBuffer

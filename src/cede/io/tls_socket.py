@@ -15,7 +15,7 @@ import ssl
 import threading
 from ssl import SSLWantReadError, SSLWantWriteError
 
-from ..engine import native
+from ..engine import native, syscalls
 from ..engine.pollers.base import READABLE, WRITABLE
 from .tls_transport import TlsTransport
 
@@ -118,7 +118,7 @@ class TlsSocketTransport(TlsTransport):
         is_tcp = sock.family != _AF_UNIX
         self._corks = is_tcp and _TCP_CORK != 0
         if is_tcp:
-            native.set_nodelay(sock, self._fd)
+            syscalls.set_nodelay(sock, self._fd)
         if "peername" not in self._extra:
             self._learn("peername", sock.getpeername)  # a peer that is gone later has no name any more
         loop._claim(self._fd, self)

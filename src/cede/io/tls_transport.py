@@ -568,7 +568,7 @@ class TlsTransport(StreamTransport):
                     self._tell_of_end()
                 self._protocol.connection_lost(exc)
         finally:
-            self._release(exc)
+            self._release()
             if waiter is not None and not waiter.done():
                 waiter.set_exception(ConnectionAbortedError("SSL handshake was aborted") if exc is None else exc)
 

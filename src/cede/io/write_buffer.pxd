@@ -1,6 +1,6 @@
 cimport cython
 
-from ..engine cimport native
+from ..engine cimport native, syscalls
 
 cdef int _MOST_CHUNKS
 

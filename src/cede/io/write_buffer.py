@@ -8,7 +8,7 @@ Invariant: `size` is the number of bytes in `_chunks`, less the `_taken` first o
 chunk, which the kernel has already.
 """
 
-from ..engine import native
+from ..engine import native, syscalls
 
 _MOST_CHUNKS = 64  # how many chunks one system call takes; the kernel would take 1024
 HIGH_WATER = 64 * 1024  # bytes; asyncio's default
@@ -55,7 +55,7 @@ class WriteBuffer:
 
     def _send(self, fd):
         while self.size:
-            sent = native.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
+            sent = syscalls.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
             if sent < 0:
                 return False  # the kernel's buffer is full
             self._drop(sent)

@@ -1,6 +1,6 @@
 cimport cython
 
-from .. cimport native
+from .. cimport syscalls
 from ..handles cimport Watcher
 from .base cimport Poller
 

@@ -12,7 +12,7 @@ knows. And epoll_wait counts in milliseconds: the twin in `native` waits more pr
 import errno
 import select
 
-from .. import native
+from .. import syscalls
 from .base import EDGE, HANGUP, READABLE, WRITABLE, Poller
 
 _IN = 1  # EPOLLIN
@@ -29,7 +29,7 @@ class EpollPoller(Poller):
         self._epoll = select.epoll()
         self._fd = self._epoll.fileno()
         self._watchers = []  # the watcher of each descriptor, by its number; None where none is
-        self._buffer = native.event_buffer()
+        self._buffer = syscalls.event_buffer()
 
     @property
     def tells_changes(self):
@@ -41,9 +41,9 @@ class EpollPoller(Poller):
     def _add(self, fd, watcher, interest):
         asked = _asked(interest)
         try:
-            native.epoll_add(self._epoll, self._fd, fd, asked)
+            syscalls.epoll_add(self._epoll, self._fd, fd, asked)
         except FileExistsError:
-            native.epoll_modify(self._epoll, self._fd, fd, asked)
+            syscalls.epoll_modify(self._epoll, self._fd, fd, asked)
         self._remember(fd, watcher, interest)
 
     def modify(self, fd, watcher, interest):
@@ -52,10 +52,10 @@ class EpollPoller(Poller):
     def _modify(self, fd, watcher, interest):
         asked = _asked(interest)
         try:
-            native.epoll_modify(self._epoll, self._fd, fd, asked)
+            syscalls.epoll_modify(self._epoll, self._fd, fd, asked)
         except FileNotFoundError:
             # The descriptor was closed behind our back, and its number is in use again.
-            native.epoll_add(self._epoll, self._fd, fd, asked)
+            syscalls.epoll_add(self._epoll, self._fd, fd, asked)
         self._remember(fd, watcher, interest)
 
     def _remember(self, fd, watcher, interest):
@@ -75,7 +75,7 @@ class EpollPoller(Poller):
         if fd < len(self._watchers):
             self._watchers[fd] = None
         try:
-            native.epoll_remove(self._epoll, self._fd, fd)
+            syscalls.epoll_remove(self._epoll, self._fd, fd)
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM):
                 raise
@@ -86,12 +86,12 @@ class EpollPoller(Poller):
         self._wait(timeout)
 
     def _wait(self, timeout):
-        count = native.epoll_wait(self._epoll, self._fd, self._buffer, timeout)
+        count = syscalls.epoll_wait(self._epoll, self._fd, self._buffer, timeout)
         for index in range(count):
-            watcher = self._watchers[native.event_fd(self._buffer, index)]
+            watcher = self._watchers[syscalls.event_fd(self._buffer, index)]
             if watcher is None:
                 continue  # removed by an earlier watcher of this wait
-            bits = native.event_bits(self._buffer, index)
+            bits = syscalls.event_bits(self._buffer, index)
             events = 0
             if bits & ~_OUT:
                 events = READABLE
