@@ -38,89 +38,51 @@ if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
 
 import importlib as _importlib
 import warnings as _warnings
-from asyncio import (
-    BaseProtocol,
-    BaseTransport,
-    BufferedProtocol,
-    DatagramProtocol,
-    DatagramTransport,
-    Protocol,
-    ReadTransport,
-    SubprocessProtocol,
-    SubprocessTransport,
-    Transport,
-    WriteTransport,
-)
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
-from .coroutines import iscoroutine, iscoroutinefunction
 from .engine import loop as _engine
 from .event_loop import EventLoop
-from .events import (
-    AbstractEventLoop,
-    AbstractServer,
-    Handle,
-    TimerHandle,
-    _get_running_loop,
-    _set_running_loop,
-    get_event_loop,
-    get_event_loop_policy,
-    get_running_loop,
-    new_event_loop,
-    set_event_loop,
-    set_event_loop_policy,
-)
-from .exceptions import (
-    BrokenBarrierError,
-    CancelledError,
-    IncompleteReadError,
-    InvalidStateError,
-    LimitOverrunError,
-    SendfileNotAvailableError,
-    TimeoutError,
-)
-from .futures import (
-    Future,
-    future_add_to_awaited_by,
-    future_discard_from_awaited_by,
-    isfuture,
-    wrap_future,
-)
-from .policy import install, uninstall
-from .runners import Runner, run
-from .taskgroups import TaskGroup
-from .tasks import (
-    ALL_COMPLETED,
-    FIRST_COMPLETED,
-    FIRST_EXCEPTION,
-    Task,
-    _enter_task,
-    _leave_task,
-    _register_task,
-    _unregister_task,
-    all_tasks,
-    as_completed,
-    create_eager_task_factory,
-    create_task,
-    current_task,
-    eager_task_factory,
-    ensure_future,
-    gather,
-    run_coroutine_threadsafe,
-    shield,
-    sleep,
-    wait,
-    wait_for,
-)
-from .timeouts import Timeout, timeout, timeout_at
+from .policy import install, new_event_loop, uninstall
 
 if TYPE_CHECKING:
     from . import locks, protocols, queues, streams, subprocess, threads, transports  # noqa: F401
+    from .coroutines import iscoroutine, iscoroutinefunction
+    from .events import (
+        AbstractEventLoop,
+        AbstractServer,
+        Handle,
+        TimerHandle,
+        _get_running_loop,
+        _set_running_loop,
+        get_event_loop,
+        get_event_loop_policy,
+        get_running_loop,
+        set_event_loop,
+        set_event_loop_policy,
+    )
+    from .exceptions import (
+        BrokenBarrierError,
+        CancelledError,
+        IncompleteReadError,
+        InvalidStateError,
+        LimitOverrunError,
+        SendfileNotAvailableError,
+        TimeoutError,
+    )
+    from .futures import (
+        Future,
+        future_add_to_awaited_by,
+        future_discard_from_awaited_by,
+        isfuture,
+        wrap_future,
+    )
     from .graph import FrameCallGraphEntry, FutureCallGraph, capture_call_graph, format_call_graph, print_call_graph
     from .locks import Barrier, BoundedSemaphore, Condition, Event, Lock, Semaphore
-    from .net.serve import Server
+    from .net.server import Server
+    from .protocols import BaseProtocol, BufferedProtocol, DatagramProtocol, Protocol, SubprocessProtocol
     from .queues import LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown
+    from .runners import Runner, run
     from .streams import (
         StreamReader,
         StreamReaderProtocol,
@@ -131,7 +93,40 @@ if TYPE_CHECKING:
         start_unix_server,
     )
     from .subprocess import create_subprocess_exec, create_subprocess_shell
+    from .taskgroups import TaskGroup
+    from .tasks import (
+        ALL_COMPLETED,
+        FIRST_COMPLETED,
+        FIRST_EXCEPTION,
+        Task,
+        _enter_task,
+        _leave_task,
+        _register_task,
+        _unregister_task,
+        all_tasks,
+        as_completed,
+        create_eager_task_factory,
+        create_task,
+        current_task,
+        eager_task_factory,
+        ensure_future,
+        gather,
+        run_coroutine_threadsafe,
+        shield,
+        sleep,
+        wait,
+        wait_for,
+    )
     from .threads import to_thread
+    from .timeouts import Timeout, timeout, timeout_at
+    from .transports import (
+        BaseTransport,
+        DatagramTransport,
+        ReadTransport,
+        SubprocessTransport,
+        Transport,
+        WriteTransport,
+    )
 
 if _os.environ.get("CEDE_INSPECT", "") not in ("", "0"):
     from .observe.listener import listen as _listen
@@ -144,40 +139,38 @@ compiled: bool = not (_engine.__file__ or "").endswith(".py")
 # asyncio: one class stands for all three; on Unix asyncio's own do too.
 BaseEventLoop = SelectorEventLoop = EventLoop
 
-# Imported when they are first asked for: no program needs them all, and every start of every program would pay.
-_LATER = {
-    name: module
-    for module, names in {
-        "graph": "FrameCallGraphEntry FutureCallGraph capture_call_graph format_call_graph print_call_graph",
-        "locks": "Barrier BoundedSemaphore Condition Event Lock Semaphore",
-        "net.serve": "Server",
-        "queues": "LifoQueue PriorityQueue Queue QueueEmpty QueueFull QueueShutDown",
-        "streams": "StreamReader StreamReaderProtocol StreamWriter"
-        " open_connection open_unix_connection start_server start_unix_server",
-        "subprocess": "create_subprocess_exec create_subprocess_shell",
-        "threads": "to_thread",
-    }.items()
-    for name in names.split()
-}
-_LATER_MODULES = (
+# --- The library --------------------------------------------------------------------------------
+#
+# So far only the loop is here, which is all that a program which imports asyncio needs of cede. Whoever asks for any
+# other name writes for `import cede as asyncio`, and gets all of it at once.
+
+_LIBRARY = (
     "base_events",
     "base_futures",
     "base_subprocess",
     "base_tasks",
     "constants",
+    "coroutines",
+    "events",
+    "exceptions",
     "format_helpers",
+    "futures",
     "graph",
     "locks",
     "log",
     "mixins",
     "protocols",
     "queues",
+    "runners",
     "selector_events",
     "sslproto",
     "staggered",
     "streams",
     "subprocess",
+    "taskgroups",
+    "tasks",
     "threads",
+    "timeouts",
     "transports",
     "trsock",
     "unix_events",
@@ -191,23 +184,46 @@ _DEPRECATED = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        value = getattr(_importlib.import_module(f".{_LATER[name]}", __name__), name)
-        globals()[name] = value
-        return value
-    if name in _LATER_MODULES:
-        return _importlib.import_module(f".{name}", __name__)
-    if name in _DEPRECATED:
-        _warnings.warn(
-            f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16", DeprecationWarning, stacklevel=2
-        )
-        return getattr(_importlib.import_module(".policy", __name__), _DEPRECATED[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def _import_library() -> None:
+    here = globals()
+    for module in _LIBRARY:
+        names = vars(_importlib.import_module(f".{module}", __name__))
+        here.update({name: names[name] for name in __all__ if name in names})
+    if _hides_deprecations():
+        # A module with a `__getattr__` is one whose attributes the interpreter searches for anew each time: that would
+        # be a tenth of `await cede.sleep(0)`.
+        from . import policy
+
+        here.update({name: getattr(policy, ours) for name, ours in _DEPRECATED.items()})
+        here.pop("__getattr__", None)
+
+
+def _hides_deprecations() -> bool:
+    """Whether nobody would see a DeprecationWarning, except those that the main module causes."""
+    for action, message, category, module, _line in _warnings.filters:
+        if message is None and module is None and issubclass(DeprecationWarning, category):
+            return action == "ignore"
+    return False
+
+
+if not TYPE_CHECKING:  # else a type checker believes that any name is here
+
+    def __getattr__(name: str) -> Any:
+        if name in _DEPRECATED:
+            _warnings.warn(
+                f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return getattr(_importlib.import_module(".policy", __name__), _DEPRECATED[name])
+        if name in _LIBRARY or name in __all__:
+            _import_library()
+            return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER, *_LATER_MODULES})
+    return sorted({*globals(), *__all__, *_LIBRARY})
 
 
 __all__ = (

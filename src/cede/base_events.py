@@ -6,7 +6,7 @@ from asyncio.base_events import _format_handle, _interleave_addrinfos, _ipaddr_i
 
 from .event_loop import EventLoop as BaseEventLoop
 from .event_loop import _stop_its_loop as _run_until_complete_cb
-from .net.serve import Server
+from .net.server import Server
 
 __all__ = (
     "BaseEventLoop",

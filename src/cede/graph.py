@@ -7,7 +7,6 @@ Whether a frame belongs to a coroutine is read off its code's flags, so it works
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import sys
 from types import FrameType
@@ -31,20 +30,24 @@ _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _RESUMABLE = _ASYNC | inspect.CO_GENERATOR
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FrameCallGraphEntry:
-    """A frame of a call stack."""
+if sys.version_info >= (3, 14):
+    from asyncio.graph import FrameCallGraphEntry, FutureCallGraph
+else:
+    import dataclasses
 
-    frame: FrameType
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class FrameCallGraphEntry:
+        """A frame of a call stack."""
 
+        frame: FrameType
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FutureCallGraph:
-    """A future or task, its call stack (innermost first; empty for a plain future), and who waits for it."""
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class FutureCallGraph:
+        """A future or task, its call stack (innermost first; empty for a plain future), and who waits for it."""
 
-    future: Future[Any]
-    call_stack: tuple[FrameCallGraphEntry, ...]
-    awaited_by: tuple[FutureCallGraph, ...]
+        future: Future[Any]
+        call_stack: tuple[FrameCallGraphEntry, ...]
+        awaited_by: tuple[FutureCallGraph, ...]
 
 
 def capture_call_graph(

@@ -125,15 +125,46 @@ def test_an_unknown_name_of_a_module() -> None:
             getattr(module, "nonsense")  # noqa: B009
 
 
-def test_they_are_imported_when_they_are_asked_for(run_python: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("name", ["run", "locks", "sleep", "Queue", "sslproto"])
+def test_the_first_name_brings_all(run_python: Callable[..., Any], name: str) -> None:
+    """A program that imports asyncio and runs on cede's loop needs no more of cede, and imports no more."""
     source = """
         import sys, cede
-        for name in sys.argv[1:]:
-            assert "cede." + name not in sys.modules, name
-            assert getattr(cede, name).__name__ == "cede." + name
-            assert name in dir(cede)
+        cede.install()
+        cede.new_event_loop().close()
+        for module in cede._LIBRARY:
+            assert "cede." + module not in sys.modules, module
+            assert module in dir(cede)
+        assert not set(cede.__all__) - set(dir(cede))
+        assert not hasattr(cede, "nonsense")
+        assert "run" not in vars(cede)
+        assert getattr(cede, sys.argv[1]) is vars(cede)[sys.argv[1]]
+        for module in cede._LIBRARY:
+            assert vars(cede)[module] is sys.modules["cede." + module]
+        assert not set(cede.__all__) - set(vars(cede))
+        assert not hasattr(cede, "nonsense")
     """
-    run_python(source, *cede._LATER_MODULES)
+    run_python(source, name)
+
+
+@pytest.mark.parametrize("filters", ["[]", "DEFAULT", "[('default', None, DeprecationWarning, 'x', 0)] + DEFAULT"])
+def test_where_deprecations_are_seen(run_python: Callable[..., Any], filters: str) -> None:
+    """They cost each look at a module's attribute a search, so the package warns only where somebody would see it."""
+    source = f"""
+        import warnings
+        DEFAULT = [("ignore", None, DeprecationWarning, None, 0)]
+        warnings.filters[:] = {filters}
+        import cede
+        cede.run
+        shown = not warnings.filters
+        assert ("__getattr__" in vars(cede)) is shown
+        warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True) as caught:
+            policy = cede.DefaultEventLoopPolicy
+        assert [str(each.message)[:35] for each in caught] == ["'asyncio.DefaultEventLoopPolicy' is"] * shown
+        assert policy is cede.policy.EventLoopPolicy
+    """
+    run_python(source)
 
 
 async def test_transports_and_servers_are_of_these_classes(unix_path: str) -> None:
