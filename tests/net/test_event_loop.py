@@ -32,16 +32,17 @@ def test_every_method_of_asyncios_loop_is_there(name):
 def test_what_a_program_does_not_use_is_not_imported(run_python):
     run_python(
         """
-        import sys, cede
+        import asyncio, sys, cede
         def imported(folder):
             return sorted(name for name in sys.modules if name.startswith(f"cede.{folder}."))
         assert imported("io") == [], imported("io")
         assert imported("net") == ["cede.net.awaiting", "cede.net.executor"], imported("net")
 
         async def main():
-            return await cede.sleep(0, cede.get_running_loop().create_datagram_endpoint)
+            return await asyncio.sleep(0, asyncio.get_running_loop().create_datagram_endpoint)
 
-        method = cede.run(main())
+        with asyncio.Runner(loop_factory=cede.new_event_loop) as runner:
+            method = runner.run(main())
         from cede.net import datagram
         assert method.__func__ is datagram.create_datagram_endpoint
         assert vars(cede.EventLoop)["create_datagram_endpoint"] is method.__func__
