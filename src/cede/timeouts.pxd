@@ -16,7 +16,7 @@ cdef class Timeout:
     cdef readonly object _when
     cdef object _handle
     cdef readonly object _task
-    cdef object _cancelling
+    cdef long _cancelling
     cdef object __weakref__
 
     cdef object _init(self, object when)
@@ -24,15 +24,16 @@ cdef class Timeout:
     cdef object _arm(self, object when, object loop)
     @cython.locals(entering=_Entering)
     cpdef __aenter__(self)
-    cpdef _enter(self, object loop)
+    cpdef _enter(self)
     cpdef _leave(self, object exc)
 
 @cython.locals(limit=Timeout)
 cdef Timeout _timeout(object when)
 cdef object _from_now(object loop, object delay)
 cdef double _from_now_of_ours(Loop loop, object delay) except? -1.0
-cdef object _cancellations(object task)
-cdef object _cancellations_of_ours(EngineTask task)
+cdef object _loop_of_ours(EngineTask task)
+cdef long _cancellations(object task) except? -1
+cdef long _cancellations_of_ours(EngineTask task)
 
 cdef class _Deadline(TimerHandle):
     cdef Timeout _limit

@@ -103,17 +103,17 @@ class Timeout:
         self._leave(exc_val)
         return _LEFT  # type: ignore[no-any-return]
 
-    def _enter(self, loop: AbstractEventLoop) -> None:
+    def _enter(self) -> None:
         if self._state is not _CREATED:
             raise RuntimeError("Timeout has already been entered")
-        task = current_task(loop)
+        task = current_task()
         if task is None:
             raise RuntimeError("Timeout should be used inside a task")
         self._state = _ACTIVE
         self._task = task
         self._cancelling = _cancellations(task)
         if self._when is not None:
-            self._arm(self._when, loop)
+            self._arm(self._when, _loop_of_ours(task) if type(task) is EngineTask else get_running_loop())
 
     def _leave(self, exc: BaseException | None) -> None:
         """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""
@@ -149,6 +149,10 @@ def _from_now(loop: AbstractEventLoop, delay: float) -> float:
 
 def _from_now_of_ours(loop: Loop, delay: float) -> float:
     return loop._clock._now() + native.seconds(delay)  # type: ignore[no-any-return]
+
+
+def _loop_of_ours(task: Any) -> AbstractEventLoop:
+    return task._loop  # type: ignore[no-any-return]
 
 
 def _cancellations(task: Any) -> int:
@@ -206,7 +210,7 @@ class _Entering(Done):
 
     def _end(self) -> Timeout:
         limit = self._limit
-        limit._enter(get_running_loop())
+        limit._enter()
         return limit
 
 

@@ -129,7 +129,7 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
         return fut.result()  # type: ignore[attr-defined,no-any-return]
     limit = _limit_of(timeout)
-    limit._enter(get_running_loop())
+    limit._enter()
     try:
         result = await fut
     except BaseException as exc:

@@ -59,20 +59,64 @@ cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **resul
 
 cdef extern from *:
     """
-    /* An instance is made first: a tuple or an exception as value would be taken for its arguments. What
-       `StopIteration.__init__` would do, the value, is done here, as a call costs several times as much. */
+    /* What says to an `await` that its value is there is an exception, StopIteration, made and freed each time. This one
+       is the same but for its memory: of those that were freed, one is kept for the next. */
+    static PyObject *cede_stop_args(PyObject *self, void *unused) {
+        PyObject *value = ((PyStopIterationObject *)self)->value;
+        return PyTuple_Pack(1, value ? value : Py_None);
+    }
+    static PyGetSetDef cede_stop_fields[] = {
+        {"args", cede_stop_args, NULL, "The value, as with any StopIteration.", NULL},
+        {NULL, NULL, NULL, NULL, NULL},
+    };
+    static PyObject *cede_kept_stop = NULL;
+    static void cede_free_stop(void *stop) {
+        if (cede_kept_stop == NULL) cede_kept_stop = (PyObject *)stop;
+        else PyObject_GC_Del(stop);
+    }
+    static PyTypeObject cede_stop_type = {
+        PyVarObject_HEAD_INIT(NULL, 0)
+        .tp_name = "StopIteration",
+        .tp_basicsize = sizeof(PyStopIterationObject),
+        .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+        .tp_getset = cede_stop_fields,
+        .tp_free = cede_free_stop,
+    };
+    static int cede_prepare_stop(void) {
+        PyTypeObject *base = (PyTypeObject *)PyExc_StopIteration;
+        cede_stop_type.tp_base = base;
+        cede_stop_type.tp_dealloc = base->tp_dealloc;
+        cede_stop_type.tp_traverse = base->tp_traverse;
+        cede_stop_type.tp_clear = base->tp_clear;
+        return PyType_Ready(&cede_stop_type);
+    }
+
     static void cede_set_stop(PyObject *value) {
-        PyTypeObject *type = (PyTypeObject *)PyExc_StopIteration;
-        PyObject *args = PyTuple_Pack(1, value);
-        PyObject *stop = args ? type->tp_new(type, args, NULL) : NULL;
-        Py_XDECREF(args);
+        PyStopIterationObject *stop = (PyStopIterationObject *)cede_kept_stop;
+    #ifdef Py_GIL_DISABLED
+        stop = NULL;
+    #endif
         if (stop) {
-            Py_XSETREF(((PyStopIterationObject *)stop)->value, Py_NewRef(value));
-            PyErr_Restore(Py_NewRef(type), stop, NULL);
+            cede_kept_stop = NULL;
+            /* The first two words before it are the collector's. */
+            memset((uintptr_t *)stop - 2, 0, sizeof(*stop) + 2 * sizeof(uintptr_t));
+            PyObject_Init((PyObject *)stop, &cede_stop_type);
+            PyObject_GC_Track((PyObject *)stop);
+        } else {
+            stop = (PyStopIterationObject *)PyType_GenericAlloc(&cede_stop_type, 0);
+            if (stop == NULL) return;
         }
+        stop->args = PyTuple_New(0);
+        stop->value = Py_NewRef(value);
+    #if PY_VERSION_HEX >= 0x030C0000
+        PyErr_SetRaisedException((PyObject *)stop);
+    #else
+        PyErr_Restore(Py_NewRef((PyObject *)&cede_stop_type), (PyObject *)stop, NULL);
+    #endif
     }
     """
     void cede_set_stop(object)
+    int cede_prepare_stop() except -1
 
 
 cdef inline PyObject *_iterate(PyObject *self, cede_send_t send) noexcept:
@@ -123,5 +167,6 @@ cdef inline int install_done(object done_type) except -1:
 
 
 cdef inline int install(object future_type) except -1:
+    cede_prepare_stop()
     cede_install_await(<PyTypeObject *>future_type, _await, _send, _next)
     return 0
