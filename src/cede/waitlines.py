@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from asyncio.queues import QueueEmpty, QueueFull
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,10 @@ _SPARSE = 32  # places that may stand empty at the head of a line before it move
 _FREE = "unlocked"  # nobody holds it and nobody waits
 _HELD = "locked"  # acquired and not yet released
 _PROMISED = "promised"  # released, and its next holder is woken but has not run yet
+
+# The storage of a plain Queue, without a search for the method each time.
+_append: Any = deque.append
+_popleft: Any = deque.popleft
 
 _NOTHING: Any = object()  # what `_take_item` returns if there is no item
 
@@ -370,15 +375,17 @@ class QueueCore(LoopBound):
 
     def _store(self, item: Any) -> None:
         if self._fifo:
-            self._queue.append(item)
+            _append(self._queue, item)
         else:
             self._put(item)
         self._unfinished_tasks += 1
-        self._getters._wake_next()
+        if self._getters._places:
+            self._getters._wake_next()
 
     def _fetch(self) -> Any:
-        item = self._queue.popleft() if self._fifo else self._get()
-        self._putters._wake_next()
+        item = _popleft(self._queue) if self._fifo else self._get()
+        if self._putters._places:
+            self._putters._wake_next()
         return item
 
     def _wait_for_room(self) -> Waiter[Any]:
