@@ -31,6 +31,7 @@ async def abandoned(meter):
             yield 1
             yield 2
         finally:
+            await asyncio.sleep(0)  # a loop without hooks for them cannot close it so: "ignored GeneratorExit"
             closed.append(1)
 
     async def first(generator):

@@ -106,7 +106,8 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._default_executor: Any = None  # made when first needed
         self._executor_shutdown_called = False  # True iff the default executor takes no more calls
         self._lookups: resolve.LookupThreads | None = None  # made when first needed
-        self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()  # asynchronous generators begun here, not ended
+        # Asynchronous generators begun here and not gone; each reference takes itself out when its generator goes.
+        self._asyncgens: set[weakref.ref[Any]] = set()
         self._asyncgens_shutdown_called = False
         self._signal_handlers: dict[int, Any] = {}  # signal number: (callback, args, context)
 
@@ -201,17 +202,17 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
                 ResourceWarning,
                 source=self,
             )
-        self._asyncgens.add(generator)
+        references = self._asyncgens
+        references.add(weakref.ref(generator, references.discard))
 
     def _asyncgen_is_dropped(self, generator: AsyncGenerator[Any, Any]) -> None:
-        self._asyncgens.discard(generator)
         if not self.is_closed():
             self.call_soon_threadsafe(self.create_task, generator.aclose())
 
     async def shutdown_asyncgens(self) -> None:
         """Close the asynchronous generators that were begun on this loop and not ended."""
         self._asyncgens_shutdown_called = True
-        generators = list(self._asyncgens)
+        generators = [generator for reference in list(self._asyncgens) if (generator := reference()) is not None]
         self._asyncgens.clear()
         outcomes = await SideBySide(self, [generator.aclose() for generator in generators]).wait()
         for generator, outcome in zip(generators, outcomes):

@@ -413,6 +413,47 @@ def test_stepping_by_hand(future, begin):
         next(begin(future))
 
 
+@pytest.mark.parametrize("result", [5, (), (1, 2), KeyError(3), StopIteration(4)], ids=repr)
+def test_the_end_of_stepping_by_hand_is_a_whole_stop_iteration(loop, result):
+    """Compiled, it is one whose memory is used again: whoever keeps it must not see the next one in it."""
+    kept = []
+    for value in (result, "another", result):
+        future = loop.create_future()
+        future.set_result(value)
+        try:
+            next(iter(future))
+        except StopIteration as stop:
+            kept.append(stop)
+    assert [stop.value for stop in kept] == [result, "another", result]
+    assert [stop.args for stop in kept] == [(result,), ("another",), (result,)]
+    assert all(isinstance(stop, StopIteration) and type(stop).__name__ == "StopIteration" for stop in kept)
+    assert kept[0].__traceback__ is not None
+    kept[0].remark = kept  # a cycle
+    kept[0].add_note("kept")
+    del kept
+    gc.collect()
+    future = loop.create_future()
+    future.set_result(result)
+    with pytest.raises(StopIteration) as caught:
+        next(iter(future))
+    assert not vars(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_awaiting_keeps_no_result_alive(loop):
+    class Result:
+        pass
+
+    async def main():
+        future = loop.create_future()
+        loop.call_soon(future.set_result, Result())
+        result = weakref.ref(await future)
+        del future
+        return result()
+
+    assert loop.run_until_complete(main()) is None
+
+
 def test_throwing_into_an_await_by_hand(future):
     steps = future.__await__()
     next(steps)
