@@ -36,7 +36,9 @@ if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
 
     _pure.install()
 
+import asyncio as _asyncio
 import importlib as _importlib
+import sys as _sys
 import warnings as _warnings
 from typing import TYPE_CHECKING, Any
 
@@ -186,9 +188,15 @@ _DEPRECATED = {
 
 def _import_library() -> None:
     here = globals()
-    for module in _LIBRARY:
-        names = vars(_importlib.import_module(f".{module}", __name__))
-        here.update({name: names[name] for name in __all__ if name in names})
+    # Some put cede into the standard library's place, but its modules ask that for asyncio.
+    placed = _sys.modules.get("asyncio", _asyncio)
+    _sys.modules["asyncio"] = _asyncio
+    try:
+        for module in _LIBRARY:
+            names = vars(_importlib.import_module(f".{module}", __name__))
+            here.update({name: names[name] for name in __all__ if name in names})
+    finally:
+        _sys.modules["asyncio"] = placed
     if _hides_deprecations():
         # A module with a `__getattr__` is one whose attributes the interpreter searches for anew each time: that would
         # be a tenth of `await cede.sleep(0)`.

@@ -147,6 +147,36 @@ def test_the_first_name_brings_all(run_python: Callable[..., Any], name: str) ->
     run_python(source, name)
 
 
+def test_in_the_place_of_asyncio(run_python: Callable[..., Any]) -> None:
+    run_python(
+        """
+        import sys, warnings, cede
+        warnings.simplefilter("ignore", DeprecationWarning)  # the standard library itself asks for its policy
+        sys.modules["asyncio"] = cede
+        import asyncio
+        from asyncio import StreamReader
+        assert sys.modules["asyncio"] is asyncio is cede
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+            async with server:
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                assert isinstance(reader, StreamReader)
+                assert await reader.read() == b""
+                writer.close()
+                await writer.wait_closed()
+            child = await asyncio.create_subprocess_exec("true")
+            assert await child.wait() == 0
+            transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", 0))
+            transport.close()
+            await asyncio.to_thread(print, "here")
+
+        asyncio.run(main())
+        """
+    )
+
+
 @pytest.mark.parametrize("filters", ["[]", "DEFAULT", "[('default', None, DeprecationWarning, 'x', 0)] + DEFAULT"])
 def test_where_deprecations_are_seen(run_python: Callable[..., Any], filters: str) -> None:
     """They cost each look at a module's attribute a search, so the package warns only where somebody would see it."""
