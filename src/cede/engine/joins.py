@@ -190,13 +190,15 @@ class Shield(Join):
             outer.add_done_callback(self._foreign_done)
 
     def _child_done(self, child):
+        link = self._link
+        self._link = None  # it leads back here
         if child is self._inner:
             self._pass_out(child)
         elif not self._inner.done():
-            if self._link is None:
+            if link is None:
                 self._inner.remove_done_callback(self._foreign_done)
             else:
-                self._link._withdraw()
+                link._withdraw()
             self._drop_edge(self._inner)
 
     def _pass_out(self, inner):
