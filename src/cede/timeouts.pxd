@@ -31,6 +31,7 @@ cdef class Timeout:
 cdef Timeout _timeout(object when)
 cdef object _from_now(object loop, object delay)
 cdef double _from_now_of_ours(Loop loop, object delay) except? -1.0
+cdef object _loop_of(object task)
 cdef object _loop_of_ours(EngineTask task)
 cdef long _cancellations(object task) except? -1
 cdef long _cancellations_of_ours(EngineTask task)

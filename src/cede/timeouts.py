@@ -113,7 +113,7 @@ class Timeout:
         self._task = task
         self._cancelling = _cancellations(task)
         if self._when is not None:
-            self._arm(self._when, _loop_of_ours(task) if type(task) is EngineTask else get_running_loop())
+            self._arm(self._when, _loop_of(task))
 
     def _leave(self, exc: BaseException | None) -> None:
         """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""
@@ -149,6 +149,10 @@ def _from_now(loop: AbstractEventLoop, delay: float) -> float:
 
 def _from_now_of_ours(loop: Loop, delay: float) -> float:
     return loop._clock._now() + native.seconds(delay)  # type: ignore[no-any-return]
+
+
+def _loop_of(task: Any) -> AbstractEventLoop:
+    return _loop_of_ours(task) if type(task) is EngineTask else get_running_loop()
 
 
 def _loop_of_ours(task: Any) -> AbstractEventLoop:

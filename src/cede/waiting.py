@@ -9,12 +9,12 @@ from __future__ import annotations
 import concurrent.futures
 import inspect
 from collections.abc import Awaitable, Coroutine, Iterable
-from contextvars import copy_context
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import iscoroutine
 from .engine.futures import new_future, release
+from .engine.joins import Arrivals
 from .engine.running import current_task, get_running_loop
 from .events import get_event_loop
 from .exceptions import CancelledError
@@ -23,7 +23,7 @@ from .spawning import ensure_future
 from .timeouts import timeout as _limit_of
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, Handle, Task
+    from asyncio import AbstractEventLoop, Future
     from collections.abc import AsyncIterator, Iterator
 
     from .queues import Queue
@@ -42,35 +42,27 @@ ALL_COMPLETED = concurrent.futures.ALL_COMPLETED
 class _Wait:
     """One call of `wait`: counts down as the futures become done, and resolves one waiter."""
 
-    __slots__ = ("_futures", "_unfinished", "_return_when", "_waiter", "_task")
+    __slots__ = ("_futures", "_unfinished", "_return_when", "_waiter")
 
     def __init__(self, futures: set[Future[Any]], return_when: str, loop: AbstractEventLoop) -> None:
         self._futures = futures
-        self._unfinished = len(futures)  # those whose callback has not run
+        self._unfinished = len(futures)  # those whose end has not been heard of
         self._return_when = return_when
         self._waiter = new_future(loop)
-        self._task = current_task()  # for call graphs
 
     async def _wait(self, timeout: float | None, loop: AbstractEventLoop) -> None:
         """Wait until the condition holds or the time is up."""
-        callback = self._future_done
-        context = copy_context()
-        for future in self._futures:
-            future.add_done_callback(callback, context=context)
-            future_add_to_awaited_by(future, self._task)
+        arrivals = Arrivals(current_task(), self._future_done)
+        arrivals.watch(self._futures)
         timer = None if timeout is None else loop.call_later(timeout, release, self._waiter)
         try:
             await self._waiter
         finally:
             if timer is not None:
                 timer.cancel()
-            for future in self._futures:
-                if not future.done():
-                    future.remove_done_callback(callback)
-                future_discard_from_awaited_by(future, self._task)
+            arrivals.give_up()
 
     def _future_done(self, future: Future[Any]) -> None:
-        future_discard_from_awaited_by(future, self._task)
         self._unfinished -= 1
         if (
             self._unfinished <= 0
@@ -169,15 +161,12 @@ class _AsCompleted:
 
         loop = get_event_loop()
         self._done: Queue[Future[Any] | None] = Queue()  # in order of completion; a None for each that came too late
-        self._task: Task[Any] | None = current_task()  # for call graphs
-        self._timer: Handle | None = None
-        self._pending = {ensure_future(awaitable, loop=loop) for awaitable in set(awaitables)}
-        self._left = len(self._pending)  # steps that are not taken yet
-        for future in self._pending:
-            future.add_done_callback(self._future_done)
-            future_add_to_awaited_by(future, self._task)
-        if self._pending and timeout is not None:
-            self._timer = loop.call_later(timeout, self._time_is_up)
+        self._arrivals = Arrivals(current_task(), self._done.put_nowait)
+        futures = {ensure_future(awaitable, loop=loop) for awaitable in set(awaitables)}
+        self._left = len(futures)  # steps that are not taken yet
+        self._arrivals.watch(futures)
+        if futures and timeout is not None:
+            self._arrivals.timer = loop.call_later(timeout, self._time_is_up)
 
     def __aiter__(self) -> _AsCompleted:
         return self
@@ -208,21 +197,9 @@ class _AsCompleted:
             raise TimeoutError
         return future.result() if resolve else future
 
-    def _future_done(self, future: Future[Any]) -> None:
-        if not self._pending:
-            return  # too late
-        self._pending.remove(future)
-        future_discard_from_awaited_by(future, self._task)
-        self._done.put_nowait(future)
-        if not self._pending and self._timer is not None:
-            self._timer.cancel()
-
     def _time_is_up(self) -> None:
-        for future in self._pending:
-            future.remove_done_callback(self._future_done)
-            future_discard_from_awaited_by(future, self._task)
+        for _ in range(self._arrivals.give_up()):
             self._done.put_nowait(None)
-        self._pending.clear()
 
 
 if TYPE_CHECKING:

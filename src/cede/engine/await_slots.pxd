@@ -59,8 +59,8 @@ cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **resul
 
 cdef extern from *:
     """
-    /* What says to an `await` that its value is there is an exception, StopIteration, made and freed each time. This one
-       is the same but for its memory: of those that were freed, one is kept for the next. */
+    /* What says to an `await` that its value is there is an exception, StopIteration, made and freed each time. This
+       one is the same but for its memory: of those that were freed, one is kept for the next. */
     static PyObject *cede_stop_args(PyObject *self, void *unused) {
         PyObject *value = ((PyStopIterationObject *)self)->value;
         return PyTuple_Pack(1, value ? value : Py_None);
@@ -71,8 +71,11 @@ cdef extern from *:
     };
     static PyObject *cede_kept_stop = NULL;
     static void cede_free_stop(void *stop) {
+    #ifndef Py_GIL_DISABLED
         if (cede_kept_stop == NULL) cede_kept_stop = (PyObject *)stop;
-        else PyObject_GC_Del(stop);
+        else
+    #endif
+            PyObject_GC_Del(stop);
     }
     static PyTypeObject cede_stop_type = {
         PyVarObject_HEAD_INIT(NULL, 0)
@@ -93,9 +96,6 @@ cdef extern from *:
 
     static void cede_set_stop(PyObject *value) {
         PyStopIterationObject *stop = (PyStopIterationObject *)cede_kept_stop;
-    #ifdef Py_GIL_DISABLED
-        stop = NULL;
-    #endif
         if (stop) {
             cede_kept_stop = NULL;
             /* The first two words before it are the collector's. */

@@ -38,6 +38,15 @@ cdef class Countdown(Join):
 
     cdef object _child_done(self, object child)
 
+cdef class Arrivals(Join):
+    cdef object _arrived
+    cdef dict _links
+    cdef public object timer
+
+    cdef object _child_done(self, object child)
+    @cython.locals(links=dict, link=Link)
+    cdef object _give_up(self)
+
 cdef class Shield(Join):
     cdef object _inner
     cdef object _outer

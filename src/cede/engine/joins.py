@@ -1,4 +1,4 @@
-"""Joins: what waits for many futures at once. `gather` and `TaskGroup` stand on them.
+"""Joins: what waits for many futures at once. `gather`, `TaskGroup`, `as_completed` and `shield` stand on them.
 
 A `Link` stands among those who wait for one child, where a done callback would; when the child is
 done its turn comes in the next turn, as a callback's would. So a child costs one small object, and no
@@ -174,6 +174,45 @@ class Crew(Join):
             self._gone()
         if error is not None:
             self._failed(child, error)
+
+
+class Arrivals(Join):
+    """Calls `arrived(child)` for each as it becomes done, and cancels its `timer`, if it has one, after the last."""
+
+    def __init__(self, awaiter, arrived):
+        self._awaiter = awaiter
+        self._arrived = arrived
+        self._links = {}  # children whose end has not been heard of: the link, None where none is needed
+        self.timer = None
+
+    def watch(self, children):
+        """Begin; each child once."""
+        for child in children:
+            self._links[child] = self._watch(child)
+
+    def _child_done(self, child):
+        if child not in self._links:
+            return  # too late
+        del self._links[child]
+        self._drop_edge(child)
+        self._arrived(child)
+        if self.timer is not None and not self._links:
+            self.timer.cancel()
+
+    def give_up(self):
+        """Hear of no child any more; return how many there were."""
+        return self._give_up()
+
+    def _give_up(self):
+        links = self._links
+        self._links = {}
+        for child, link in links.items():
+            if link is None:
+                child.remove_done_callback(self._foreign_done)
+            else:
+                link._withdraw()
+            self._drop_edge(child)
+        return len(links)
 
 
 class Shield(Join):
