@@ -61,8 +61,9 @@ def serve(row: Row, package: ModuleType, loop_factory: Any) -> None:
 def measure(row: Row, package: ModuleType, peer: peers.Peer, loop_factory: Any, scale: float) -> None:
     """Run the row's program and print what it measured."""
     imports = ", ".join(dict.fromkeys((peer.package, peer.module)))
-    measured = Meter(scale, loop_factory, imports)
-    meters = [Meter(scale * WARMUP, loop_factory, imports), measured] if row.warmup else [measured]
+    factory = (peer.factory or "None").replace(":", ".")
+    measured = Meter(scale, loop_factory, imports, factory)
+    meters = [Meter(scale * WARMUP, loop_factory, imports, factory), measured] if row.warmup else [measured]
     if inspect.iscoroutinefunction(row.run):
         with package.Runner(loop_factory=loop_factory) as runner:
             for meter in meters:

@@ -123,7 +123,8 @@ class Meter:
 
     scale: float = 1.0  # 1 is a full run; warm-up and quick runs do a fraction of it
     loop_factory: Callable[[], Any] | None = None  # the loop under test; for plain functions
-    imports: str = "asyncio"  # the modules that bring the loop under test, as after `import`
+    imports: str = "asyncio"  # the package and the module that bring the loop under test, as after `import`
+    factory: str = "None"  # what makes the loop, as a program of those imports writes it
     values: dict[str, float] = field(default_factory=dict)  # metric -> nanoseconds an operation, or bytes
     wall_ns: float | None = None  # wall time an operation, where a stopwatch ran
 

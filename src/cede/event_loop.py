@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
 from .engine.tasks import create_task
-from .net import executor
 from .net.awaiting import SideBySide, as_future, loop_of
 
 T = TypeVar("T")
@@ -60,11 +59,12 @@ class _MethodToCome:
 
 
 if TYPE_CHECKING:
-    from .net import children, connect, datagram, pipes, resolve, sendfile, serve, signals, sockets, start_tls
+    from .net import children, connect, datagram, executor, pipes, resolve, sendfile, serve, signals, sockets, start_tls
 else:
     children = _ModuleToCome("children")
     connect = _ModuleToCome("connect")
     datagram = _ModuleToCome("datagram")
+    executor = _ModuleToCome("executor")
     pipes = _ModuleToCome("pipes")
     resolve = _ModuleToCome("resolve")
     sendfile = _ModuleToCome("sendfile")
