@@ -164,7 +164,7 @@ class LoopBound:
         return waiter
 
 
-native.declare(LoopBound, "_loop")  # the loop, or None until somebody has to wait
+native.declare(LoopBound, {"_loop": None})  # the loop, or None until somebody has to wait
 
 
 class TurnCore(LoopBound):

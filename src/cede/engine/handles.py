@@ -70,10 +70,16 @@ class Handle(Runnable):
     """A callback, its arguments and the context they run in; what `call_soon` returns."""
 
     def __init__(self, callback, args, loop, context=None):
+        self._cancelled = False
+        self._source_traceback = None
+        self._repr = None
         self._init(callback, args, loop, native.copy_context() if context is None else context)
         native.track(self)
         if loop.get_debug():
             self._source_traceback = reports.callers_stack()
+
+    # The fields. What `_init` does not set is None or False by nature (declared below): writing that into each handle
+    # costs what a hundredth of a callback does.
 
     def _init(self, callback, args, loop, context):
         self._callback = callback  # None once cancelled
@@ -81,9 +87,9 @@ class Handle(Runnable):
         self._loop = loop
         self._shares_context = context is None  # whether `_runs_in` is a snapshot: copied before anything runs there
         self._runs_in = native.snapshot() if context is None else context
-        self._cancelled = False
-        self._source_traceback = None  # where it was made; debug mode only
-        self._repr = None  # what it looked like when cancelled; debug mode only
+        # _cancelled
+        # _source_traceback: where it was made; debug mode only
+        # _repr: what it looked like when cancelled; debug mode only
 
     # asyncio: isinstance(handle, asyncio.Handle) is asked by libraries.
     @property
@@ -162,8 +168,8 @@ class ThreadSafeHandle(Handle):
 
     def _init_threadsafe(self, callback, args, loop, context):
         self._init(callback, args, loop, context)
-        self._running_thread = 0  # the thread now in the callback, else 0
-        self._finished = None  # the threading.Event of all who wait in cancel()
+        # _running_thread: the thread now in the callback, else 0
+        # _finished: the threading.Event of all who wait in cancel()
 
     def _run(self):
         self._running_thread = native.get_ident()
@@ -208,11 +214,9 @@ class TimerHandle(Handle):
         # The time of the loop's clock, in seconds. Not a number compares with nothing: it would break the heap's order.
         self._deadline = deadline if deadline >= _AT_ONCE else _AT_ONCE
         self._given = None if type(given) is float else given  # the same as the caller gave it, if that was no float
-        self._heap = None  # the TimerHeap it waits in, else None
-        self._child = None  # its links there: see `timers`
-        self._next = None
-        self._before = None
-        self._order = 0  # breaks ties: equal deadlines run in the order they were asked for
+        # _heap: the TimerHeap it waits in, else None
+        # _child, _next, _before: its links there, see `timers`
+        # _order: breaks ties: equal deadlines run in the order they were asked for
 
     @property
     def __class__(self):
@@ -273,6 +277,10 @@ class TimerHandle(Handle):
     def __ge__(self, other):
         return self._when > other._when or self == other if isinstance(other, TimerHandle) else NotImplemented
 
+
+native.declare(Handle, {"_cancelled": False, "_source_traceback": None, "_repr": None})
+native.declare(ThreadSafeHandle, {"_running_thread": 0, "_finished": None})
+native.declare(TimerHandle, {"_heap": None, "_child": None, "_next": None, "_before": None, "_order": 0})
 
 # They come and go with every callback.
 native.keep_memory(Handle, True)

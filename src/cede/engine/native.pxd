@@ -377,7 +377,7 @@ cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)
     return 0
 
-cdef inline int declare(object kind, str name) except -1:
+cdef inline int declare(object kind, dict fields) except -1:
     return 0
 
 cdef inline object take(list entries, Py_ssize_t index):

@@ -134,9 +134,10 @@ def drop_empty_dict(obj):
     """Do away with an attribute dictionary in which nothing is; one is made when an attribute is set."""
 
 
-def declare(kind, name):
-    """Let the field `name` of the class `kind` be None to begin with; compiled, a field of C is so by nature."""
-    setattr(kind, name, None)
+def declare(kind, fields):
+    """Let fields of the class `kind` be None, False or zero to begin with; compiled, those of C are so by nature."""
+    for name, value in fields.items():
+        setattr(kind, name, value)
 
 
 # --- Lists --------------------------------------------------------------------------------------

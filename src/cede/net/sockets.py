@@ -230,7 +230,7 @@ async def sendfile_by_kernel(sock: socket.socket, file: Any, offset: int, count:
             if done == 0:
                 break
             sent += max(done, 0)
-            if count is None or sent < count:
+            if done < 0 or (offset + sent < size and (count is None or sent < count)):
                 await writable()
         return sent
     finally:
