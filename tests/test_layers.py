@@ -306,6 +306,14 @@ def test_files_and_functions_stay_readable(module: str) -> None:
     assert not long, f"longer than {MAX_FUNCTION_LINES} lines: {long}"
 
 
+@pytest.mark.parametrize("folder", ["src", "tests", "benchmarks", "examples", "scripts"])
+def test_no_file_is_long(folder: str) -> None:
+    files = [path for path in (SRC.parent / folder).rglob("*") if path.suffix in (".py", ".pxd", ".sh", ".c", ".h")]
+    lengths = {str(path): path.read_text(encoding="utf-8").count("\n") for path in files}
+    assert lengths
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_every_file_says_what_it_is_for(module: str) -> None:
     assert ast.get_docstring(parse(source_of(module))), "a file begins with a docstring: what it is for, its law"
