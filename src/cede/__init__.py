@@ -197,9 +197,9 @@ def _import_library() -> None:
             here.update({name: names[name] for name in __all__ if name in names})
     finally:
         _sys.modules["asyncio"] = placed
-    if _hides_deprecations():
-        # A module with a `__getattr__` is one whose attributes the interpreter searches for anew each time: that would
-        # be a tenth of `await cede.sleep(0)`.
+    if _sys.version_info < (3, 14) and _hides_deprecations():
+        # A module with a `__getattr__` is one whose attributes these interpreters search for anew each time: that would
+        # be a sixth of `await cede.sleep(0)`. Later ones mind less (3.14) or not at all; there asyncio has one too.
         from . import policy
 
         here.update({name: getattr(policy, ours) for name, ours in _DEPRECATED.items()})

@@ -9,6 +9,7 @@ from .write_buffer cimport WriteBuffer
 cdef int _OPEN, _CLOSING, _LOST
 cdef int _READ_SIZE, _LARGE_READ_SIZE, _READS_PER_EVENT, _WRITES_BEFORE_WARNING
 cdef int _READABLE, _WRITABLE, _HANGUP
+cdef object _UNKNOWN
 cdef object _shared_buffer
 
 cdef class StreamTransport(Channel):
@@ -23,6 +24,8 @@ cdef class StreamTransport(Channel):
     cdef WriteBuffer _out
     cdef object _empty_waiter
     cdef object _socket_info
+    cdef object _peername
+    cdef object _sockname
 
     cdef object _init(self, Loop loop, object sock, object protocol, object extra, object server, object context)
     cdef object _begin(self, object waiter)
@@ -32,6 +35,8 @@ cdef class StreamTransport(Channel):
     @cython.locals(loop=Loop, events=int)
     cdef object _run(self)
     cdef object _act_on(self, int events)
+    cdef object _own_name(self)
+    cdef object _peer_name(self)
     cdef object _remember_name(self)
     cdef bint _wants_data(self) noexcept
     @cython.locals(interest=int)

@@ -37,6 +37,8 @@ _READABLE = READABLE
 _WRITABLE = WRITABLE
 _HANGUP = HANGUP
 
+_UNKNOWN = object()  # an address that was asked for in vain
+
 _shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
 
@@ -45,15 +47,18 @@ class StreamTransport(Channel):
 
     `waiter` (a future) is resolved once `connection_made` was called and reading has begun; `extra`
     adds to what `get_extra_info` knows; `server` counts the connection; the protocol is called in
-    `context` (default: a copy of the current one).
+    `context` (default: a copy of the current one). `names` are the addresses of the peer and of our end, where they
+    are known; None stands for one that is not.
     """
 
     # asyncio: loop.sendfile and loop.start_tls, and libraries like aiohttp, ask these.
     _sendfile_compatible = _SendfileMode.TRY_NATIVE
     _start_tls_compatible = True
 
-    def __init__(self, loop, sock, protocol, waiter=None, extra=None, server=None, context=None):
+    def __init__(self, loop, sock, protocol, waiter=None, extra=None, server=None, context=None, names=None):
         self._init(loop, sock, protocol, extra, server, context)
+        if names is not None:
+            self._peername, self._sockname = names
         if sock.family != _AF_UNIX:
             # Small writes go out without waiting for the acknowledgement of the last one.
             syscalls.set_nodelay(sock, self._fd)
@@ -71,6 +76,9 @@ class StreamTransport(Channel):
         self._out = WriteBuffer()
         self._empty_waiter = None  # the future of sendfile, which waits for an empty buffer
         self._socket_info = None  # what get_extra_info("socket") gave
+        # Addresses: None until they were asked for, then what the system said; not in `_extra`, which few need.
+        self._peername = None
+        self._sockname = None
         self._buffered = False  # True iff the protocol is a BufferedProtocol
         self._set_protocol(protocol)
 
@@ -78,8 +86,7 @@ class StreamTransport(Channel):
         """Have the protocol called, then reading begun, then the waiter woken; each in the next turn."""
         loop = self._loop
         loop._claim(self._fd, self)
-        if self._extra is None or "peername" not in self._extra:
-            self._learn("peername", self._sock.getpeername)  # a peer that is gone later has no name any more
+        self._peer_name()  # a peer that is gone later has no name any more
         if self._server is not None:
             self._server._attach(self)
         Channel._begin(self, waiter)
@@ -113,26 +120,25 @@ class StreamTransport(Channel):
                 self._socket_info = TransportSocket(self._sock)
             return self._socket_info
         if name == "sockname":
-            return self._learn(name, self._sock.getsockname)
+            return _known(self._own_name())
         if name == "peername":
-            return self._learn(name, self._sock.getpeername)
+            return _known(self._peer_name())
         return default
 
-    def _learn(self, name, ask):
-        """Ask the system for an address once; None if it does not know any more."""
-        try:
-            value = ask()
-        except OSError:
-            value = None
-        if self._extra is None:
-            self._extra = {}
-        self._extra[name] = value
-        return value
+    def _own_name(self):
+        if self._sockname is None:
+            self._sockname = _answer(self._sock.getsockname)
+        return self._sockname
+
+    def _peer_name(self):
+        if self._peername is None:
+            self._peername = _answer(self._sock.getpeername)
+        return self._peername
 
     def _remember_name(self):
         """Ask for our own address before the socket is closed: afterwards the system does not know it."""
         if self._extra is None or "sockname" not in self._extra:
-            self._learn("sockname", self._sock.getsockname)
+            self._own_name()
 
     def set_protocol(self, protocol):
         """Have `protocol` called from now on."""
@@ -482,3 +488,15 @@ class StreamTransport(Channel):
 
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
+
+
+def _answer(ask):
+    """What the system says of an address, _UNKNOWN if it does not know any more."""
+    try:
+        return ask()
+    except OSError:
+        return _UNKNOWN
+
+
+def _known(name):
+    return None if name is _UNKNOWN else name

@@ -85,7 +85,8 @@ def take_socket(transport):
     transport._state = _LOST
     transport._connected = False
     transport._protocol = None
-    taken = (transport._sock, transport._extra, transport._server, transport._context)
+    names = {name: transport.get_extra_info(name) for name in ("peername", "sockname")}
+    taken = (transport._sock, {**(transport._extra or {}), **names}, transport._server, transport._context)
     transport._server = None
     return taken
 
@@ -120,7 +121,7 @@ class TlsSocketTransport(TlsTransport):
         if is_tcp:
             syscalls.set_nodelay(sock, self._fd)
         if "peername" not in self._extra:
-            self._learn("peername", sock.getpeername)  # a peer that is gone later has no name any more
+            self._peer_name()  # a peer that is gone later has no name any more
         loop._claim(self._fd, self)
         if server is not None:
             server._attach(self)

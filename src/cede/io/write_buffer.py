@@ -32,7 +32,7 @@ class WriteBuffer:
     """Chunks of bytes on their way to a descriptor, and the marks of flow control."""
 
     def __init__(self):
-        self._chunks = []
+        self._chunks = None  # a list, made when there is something to wait
         self._taken = 0  # bytes of the first chunk that are sent already
         self.size = 0  # bytes that wait
         self.high = HIGH_WATER  # above this many bytes the protocol is asked to pause
@@ -43,7 +43,10 @@ class WriteBuffer:
         self._append(data if type(data) is bytes else bytes(data))
 
     def _append(self, data):
-        self._chunks.append(data)
+        if self._chunks is None:
+            self._chunks = [data]
+        else:
+            self._chunks.append(data)
         self.size += len(data)
 
     def send(self, fd):
@@ -82,7 +85,7 @@ class WriteBuffer:
 
     def clear(self):
         """Forget everything."""
-        self._chunks.clear()
+        self._chunks = None
         self._taken = 0
         self.size = 0
 

@@ -181,19 +181,17 @@ class Server(asyncio.AbstractServer):
         if self._loop.get_debug():
             logger.debug("%r got a new connection from %r: %r", self, address, conn)
         context = self._context.copy()
-        extra = {"peername": address}
-        if own_address is not None:
-            extra["sockname"] = own_address
-        context.run(self._begin, conn, extra, context)
+        context.run(self._begin, conn, (address, own_address), context)
 
-    def _begin(self, conn: socket.socket, extra: dict[str, Any], context: contextvars.Context) -> None:
+    def _begin(self, conn: socket.socket, names: tuple[Any, Any], context: contextvars.Context) -> None:
         """Give an accepted socket its protocol and its transport, inside `context`."""
         protocol = None
         try:
             protocol = self._protocol_factory()
             if self._ssl_context is None:
-                StreamTransport(self._loop, conn, protocol, None, extra, self, context)
+                StreamTransport(self._loop, conn, protocol, None, None, self, context, names)
             else:
+                extra = {name: value for name, value in zip(("peername", "sockname"), names) if value is not None}
                 self._begin_tls(conn, protocol, extra, context)
         except BaseException as exc:
             conn.close()
