@@ -171,6 +171,7 @@ class _Deadline(TimerHandle):
     """The timer of a timeout on a loop whose `call_at` is cede's own: it expires the timeout without a callback."""
 
     _limit: Timeout
+    _heap: Any  # a handle's own
 
     def _run(self) -> None:
         if self._cancelled:
