@@ -14,6 +14,7 @@ cdef dict _current_tasks
 cdef class Loop:
     cdef list _ready
     cdef list _spare
+    cdef list _batch
     cdef list _incoming
     cdef readonly TimerHeap _timers
     cdef readonly Poller _poller
@@ -56,15 +57,19 @@ cdef class Loop:
     cdef object _run_after_ready(self, Watcher watcher)
     @cython.locals(batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)
     cdef object _run_ready(self)
-    @cython.locals(batch=list, entry=Runnable)
+    cdef object _put_back(self)
+    @cython.locals(batch=list)
     cdef object _run_ready_watched(self)
+    cdef object _run_batch_watched(self, list batch)
     @cython.locals(began=double, duration=double)
     cdef object _run_watched(self, Runnable entry)
     cdef object _leave_task(self)
     @cython.locals(entry=Runnable)
     cdef object _track_all(self, list entries)
-    @cython.locals(flushing=list, transport=Watcher)
+    @cython.locals(flushing=list)
     cdef object _flush(self)
+    @cython.locals(transport=Watcher)
+    cdef object _flush_all(self, list flushing)
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
     cdef object _append(self, Handle handle)

@@ -23,8 +23,6 @@ import signal
 import sys
 import threading
 import weakref
-from asyncio import iscoroutine
-from inspect import iscoroutinefunction
 from math import inf, ulp
 
 from . import native, reports, syscalls
@@ -47,7 +45,6 @@ _TURNS_PER_LOOK = 64
 _TURNS_PER_CLOCK = 8  # in a busy stretch the clock is read this often
 _SECONDS_PER_LOOK = 100e-6
 _LONGEST_WAIT = 24 * 3600.0  # seconds; longer ones overflow some pollers
-
 _current_tasks = current_tasks
 _swap_current_task = swap_current_task
 
@@ -64,6 +61,7 @@ class Loop:
             raise TypeError(f"poller must derive from cede.engine.pollers.base.Poller, got {poller!r}")
         self._ready = []  # Runnables that run in the next turn, in order
         self._spare = []  # an empty list, which takes the place of `_ready` while that one is run; None meanwhile
+        self._batch = None  # the list that is run, None in the place of each that ran; else None
         self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._timers = TimerHeap()
         self._poller = DefaultPoller() if poller is None else poller
@@ -95,7 +93,7 @@ class Loop:
         self._waker = Waker(self._handle_signals)
         self._poller.add(self._waker.watched_fileno(), self._waker, READABLE)
         self._follow_time()
-        self.set_debug(_debug_mode())
+        self.set_debug(reports.debug_mode())
 
     # --- The turn ---------------------------------------------------------------------------------
 
@@ -175,10 +173,12 @@ class Loop:
 
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
-        batch = self._ready
-        count = len(batch)
+        if self._batch is not None:
+            self._put_back()
+        count = len(self._ready)
         index = 0
         # Order: nothing is called from here to the loop below, so no interrupt comes in between.
+        batch = self._batch = self._ready
         self._ready = [] if self._spare is None else self._spare
         self._spare = None
         try:
@@ -194,11 +194,16 @@ class Loop:
                 else:
                     entry._run()
         finally:
-            if index < count:  # an interrupt: the rest runs first when the loop goes on
-                self._ready[:0] = batch[index:]
-            native.clear(batch)
-            self._spare = batch
             entry = None  # interpreted, the frames of a traceback lead back to this one
+        native.clear(batch)
+        self._spare = batch
+        self._batch = None
+
+    def _put_back(self):
+        # After an interrupt. No `finally` does it: since 3.12 CPython leaves a loop's jump back, where it heeds signals,
+        # out of the `try` around the loop. So the loops below stand in calls of their own.
+        self._ready[:0] = [entry for entry in self._batch if entry is not None]
+        self._batch = None
 
     def _run_ready_watched(self):
         """`_run_ready` for debug mode: logs what takes long."""
@@ -206,13 +211,15 @@ class Loop:
         self._ready = []
         try:
             batch.reverse()
-            while batch:
-                entry = batch.pop()
-                self._run_watched(entry)
+            self._run_batch_watched(batch)
         finally:
-            self._current_handle = entry = None
+            self._current_handle = None
             batch.reverse()
             self._ready[:0] = batch
+
+    def _run_batch_watched(self, batch):
+        while batch:
+            self._run_watched(batch.pop())
 
     def _run_watched(self, entry):
         self._current_handle = entry
@@ -241,13 +248,16 @@ class Loop:
         self._flushing = []
         try:
             flushing.reverse()
-            while flushing:
-                transport = flushing.pop()
-                transport._flush()
+            self._flush_all(flushing)
         finally:
             if flushing:  # an interrupt: the others flush at the end of the run
                 flushing.reverse()
                 self._flushing[:0] = flushing
+
+    def _flush_all(self, flushing):
+        while flushing:
+            transport = flushing.pop()
+            transport._flush()
 
     # --- Running ----------------------------------------------------------------------------------
 
@@ -262,8 +272,7 @@ class Loop:
             self._end_running()
 
     def _run_until_stopped(self):
-        # A call of its own: CPython 3.14 checks for signals on a jump that it leaves out of the `try` around it.
-        while True:
+        while True:  # in a call of its own, as above
             self._run_once()
             if self._stopping:
                 break
@@ -281,6 +290,8 @@ class Loop:
         _set_running_loop(self)
 
     def _end_running(self):
+        if self._batch is not None:
+            self._put_back()
         self._stopping = False
         self._thread_id = None
         self._thread = 0
@@ -420,7 +431,7 @@ class Loop:
         if self._closed:
             self._check_closed()
         if self._debug:
-            self._check_callback(callback, "call_soon_threadsafe")
+            reports.check_callback(callback, "call_soon_threadsafe")
         return self._call_soon_threadsafe(callback, args, context)
 
     def _call_soon_threadsafe(self, callback, args, context):
@@ -476,17 +487,11 @@ class Loop:
         self._check_closed()
         if self._debug:
             self._check_thread()
-            self._check_callback(callback, method)
+            reports.check_callback(callback, method)
 
     def _check_thread(self):
         if self._debug and self._thread_id is not None and self._thread_id != threading.get_ident():
             raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")
-
-    def _check_callback(self, callback, method):
-        if iscoroutine(callback) or iscoroutinefunction(callback):
-            raise TypeError(f"coroutines cannot be used with {method}()")
-        if not callable(callback):
-            raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
 
     # --- Descriptors ------------------------------------------------------------------------------
 
@@ -693,7 +698,3 @@ def _entrust(loop, handle):
         native.untrack(handle._args)
     else:
         handle._track()
-
-
-def _debug_mode():
-    return sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG")))

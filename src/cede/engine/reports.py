@@ -1,9 +1,10 @@
-"""How handles, futures and tasks describe themselves: reprs, stacks and the contexts of error reports.
+"""How handles, futures and tasks describe themselves: reprs, stacks and the contexts of error reports; debug mode.
 
-Nothing here is on a hot path: it runs when something is printed or went wrong. The formats are
+Nothing here is on a hot path: it runs when something is printed or went wrong, or is looked for. The formats are
 asyncio's, because people match them.
 """
 
+import asyncio
 import functools
 import inspect
 import linecache
@@ -19,6 +20,19 @@ logger = logging.getLogger("asyncio")
 STACK_DEPTH = 10
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def debug_mode():
+    """Whether the process asks for asyncio's debug mode."""
+    return sys.flags.dev_mode or (not sys.flags.ignore_environment and bool(os.environ.get("PYTHONASYNCIODEBUG")))
+
+
+def check_callback(callback, method):
+    """TypeError if `callback` is nothing that the loop's method `method` can call."""
+    if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
+        raise TypeError(f"coroutines cannot be used with {method}()")
+    if not callable(callback):
+        raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
 
 
 def callers_stack():
