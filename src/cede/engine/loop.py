@@ -200,7 +200,7 @@ class Loop:
         self._batch = None
 
     def _put_back(self):
-        # After an interrupt. No `finally` does it: since 3.12 CPython leaves a loop's jump back, where it heeds signals,
+        # After interrupts. No `finally` does it: since 3.12 CPython leaves a loop's jump back, where it heeds signals,
         # out of the `try` around the loop. So the loops below stand in calls of their own.
         self._ready[:0] = [entry for entry in self._batch if entry is not None]
         self._batch = None
