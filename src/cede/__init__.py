@@ -42,6 +42,7 @@ import sys as _sys
 import warnings as _warnings
 from typing import TYPE_CHECKING, Any
 
+from . import policy as _policy
 from ._version import __version__
 from .engine import loop as _engine
 from .event_loop import EventLoop
@@ -200,9 +201,7 @@ def _import_library() -> None:
     if _sys.version_info < (3, 14) and _hides_deprecations():
         # A module with a `__getattr__` is one whose attributes these interpreters search for anew each time: that would
         # be a sixth of `await cede.sleep(0)`. Later ones mind less (3.14) or not at all; there asyncio has one too.
-        from . import policy
-
-        here.update({name: getattr(policy, ours) for name, ours in _DEPRECATED.items()})
+        here.update({name: getattr(_policy, ours) for name, ours in _DEPRECATED.items()})
         here.pop("__getattr__", None)
 
 
@@ -218,12 +217,8 @@ if not TYPE_CHECKING:  # else a type checker believes that any name is here
 
     def __getattr__(name: str) -> Any:
         if name in _DEPRECATED:
-            _warnings.warn(
-                f"'asyncio.{name}' is deprecated and slated for removal in Python 3.16",
-                DeprecationWarning,
-                stacklevel=2,
-            )
-            return getattr(_importlib.import_module(".policy", __name__), _DEPRECATED[name])
+            _policy._deprecated(name)
+            return getattr(_policy, _DEPRECATED[name])
         if name in _LIBRARY or name in __all__:
             _import_library()
             return globals()[name]

@@ -1,6 +1,7 @@
 # The second twin: see await_slots.py.
 from cpython.object cimport PyObject, PyTypeObject
 
+from . cimport native  # for its keeping of memory
 from .done cimport Done
 from .futures cimport Future
 
@@ -60,7 +61,7 @@ cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **resul
 cdef extern from *:
     """
     /* What says to an `await` that its value is there is an exception, StopIteration, made and freed each time. This
-       one is the same but for its memory: of those that were freed, one is kept for the next. */
+       one is the same but for its memory, which is kept for the next. */
     static PyObject *cede_stop_args(PyObject *self, void *unused) {
         PyObject *value = ((PyStopIterationObject *)self)->value;
         return PyTuple_Pack(1, value ? value : Py_None);
@@ -69,21 +70,12 @@ cdef extern from *:
         {"args", cede_stop_args, NULL, "The value, as with any StopIteration.", NULL},
         {NULL, NULL, NULL, NULL, NULL},
     };
-    static PyObject *cede_kept_stop = NULL;
-    static void cede_free_stop(void *stop) {
-    #ifndef Py_GIL_DISABLED
-        if (cede_kept_stop == NULL) cede_kept_stop = (PyObject *)stop;
-        else
-    #endif
-            PyObject_GC_Del(stop);
-    }
     static PyTypeObject cede_stop_type = {
         PyVarObject_HEAD_INIT(NULL, 0)
         .tp_name = "StopIteration",
         .tp_basicsize = sizeof(PyStopIterationObject),
         .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
         .tp_getset = cede_stop_fields,
-        .tp_free = cede_free_stop,
     };
     static int cede_prepare_stop(void) {
         PyTypeObject *base = (PyTypeObject *)PyExc_StopIteration;
@@ -91,21 +83,14 @@ cdef extern from *:
         cede_stop_type.tp_dealloc = base->tp_dealloc;
         cede_stop_type.tp_traverse = base->tp_traverse;
         cede_stop_type.tp_clear = base->tp_clear;
-        return PyType_Ready(&cede_stop_type);
+        if (PyType_Ready(&cede_stop_type) < 0) return -1;
+        cede_keep_memory((PyObject *)&cede_stop_type, 0);
+        return 0;
     }
 
     static void cede_set_stop(PyObject *value) {
-        PyStopIterationObject *stop = (PyStopIterationObject *)cede_kept_stop;
-        if (stop) {
-            cede_kept_stop = NULL;
-            /* The first two words before it are the collector's. */
-            memset((uintptr_t *)stop - 2, 0, sizeof(*stop) + 2 * sizeof(uintptr_t));
-            PyObject_Init((PyObject *)stop, &cede_stop_type);
-            PyObject_GC_Track((PyObject *)stop);
-        } else {
-            stop = (PyStopIterationObject *)PyType_GenericAlloc(&cede_stop_type, 0);
-            if (stop == NULL) return;
-        }
+        PyStopIterationObject *stop = (PyStopIterationObject *)cede_stop_type.tp_alloc(&cede_stop_type, 0);
+        if (stop == NULL) return;
         stop->args = PyTuple_New(0);
         stop->value = Py_NewRef(value);
     #if PY_VERSION_HEX >= 0x030C0000

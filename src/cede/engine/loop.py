@@ -61,7 +61,7 @@ class Loop:
             raise TypeError(f"poller must derive from cede.engine.pollers.base.Poller, got {poller!r}")
         self._ready = []  # Runnables that run in the next turn, in order
         self._spare = []  # an empty list, which takes the place of `_ready` while that one is run; None meanwhile
-        self._batch = None  # the list that is run, None in the place of each that ran; else None
+        self._batch = None  # interpreted: the list that is run, None in the place of each that ran; else None
         self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._timers = TimerHeap()
         self._poller = DefaultPoller() if poller is None else poller
@@ -173,12 +173,10 @@ class Loop:
 
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
-        if self._batch is not None:
-            self._put_back()
-        count = len(self._ready)
-        index = 0
+        batch = self._ready
+        index, count = 0, len(batch)
+        native.remember(self, batch)
         # Order: nothing is called from here to the loop below, so no interrupt comes in between.
-        batch = self._batch = self._ready
         self._ready = [] if self._spare is None else self._spare
         self._spare = None
         try:
@@ -194,14 +192,16 @@ class Loop:
                 else:
                     entry._run()
         finally:
+            if index < count:  # an interrupt: the rest runs first when the loop goes on
+                self._ready[:0], batch[index:] = batch[index:], []
+            native.remember(self, None)
+            native.clear(batch)
+            self._spare = batch
             entry = None  # interpreted, the frames of a traceback lead back to this one
-        native.clear(batch)
-        self._spare = batch
-        self._batch = None
 
     def _put_back(self):
-        # After interrupts. No `finally` does it: since 3.12 CPython leaves a loop's jump back, where it heeds signals,
-        # out of the `try` around the loop. So the loops below stand in calls of their own.
+        # After interrupts that the `finally` above missed: since 3.12 CPython leaves a loop's jump back, where it heeds
+        # signals, out of the `try` around the loop. So the loops below stand in calls of their own.
         self._ready[:0] = [entry for entry in self._batch if entry is not None]
         self._batch = None
 

@@ -155,9 +155,14 @@ def clear(entries):
     entries.clear()
 
 
-# --- Threads, numbers, references ---------------------------------------------------------------
+# --- Threads, interrupts, numbers, references ---------------------------------------------------------------
 
 get_ident = threading.get_ident
+
+
+def remember(loop, batch):
+    """Have the loop know what it is running. Compiled, nothing: code of C is not interrupted where that would help."""
+    loop._batch = batch
 
 
 def seconds(number):

@@ -140,3 +140,11 @@ class Channel(Watcher):
 
     def _release(self):
         """Close the file, and let go of everything that refers here."""
+
+
+def asked(question):
+    """What the system answers about an address, None if it has no answer."""
+    try:
+        return question()
+    except OSError:
+        return None

@@ -12,7 +12,7 @@ from asyncio.trsock import TransportSocket
 
 from ..engine import native, syscalls
 from ..engine.pollers.base import READABLE, WRITABLE
-from .channel import CLOSING, LOST, OPEN
+from .channel import CLOSING, LOST, OPEN, asked
 from .endpoint import Endpoint
 
 logger = logging.getLogger("asyncio")
@@ -57,9 +57,9 @@ class DatagramTransport(Endpoint):
         self._last = syscalls.address_buffer()  # where the last datagram came from, and what that is to people
         self._known = None
         self._extra["socket"] = TransportSocket(sock)
-        self._extra["sockname"] = _asked(sock.getsockname)
+        self._extra["sockname"] = asked(sock.getsockname)
         if "peername" not in self._extra:
-            self._extra["peername"] = _asked(sock.getpeername)
+            self._extra["peername"] = asked(sock.getpeername)
         self._is_connected = bool(self._extra["peername"])  # True iff the kernel knows where to send
         loop._claim(self._fd, self)
         self._begin(waiter)
@@ -269,11 +269,3 @@ class DatagramTransport(Endpoint):
 
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
-
-
-def _asked(question):
-    """What the system answers about an address, None if it has no answer."""
-    try:
-        return question()
-    except OSError:
-        return None

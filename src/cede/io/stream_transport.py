@@ -19,7 +19,7 @@ from asyncio.trsock import TransportSocket
 from ..engine import native, syscalls
 from ..engine.futures import new_future
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
-from .channel import CLOSING, LOST, OPEN, Channel
+from .channel import CLOSING, LOST, OPEN, Channel, asked
 from .write_buffer import WriteBuffer
 
 logger = logging.getLogger("asyncio")
@@ -36,8 +36,6 @@ _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged fr
 _READABLE = READABLE
 _WRITABLE = WRITABLE
 _HANGUP = HANGUP
-
-_UNKNOWN = object()  # an address that was asked for in vain
 
 _shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
@@ -76,7 +74,7 @@ class StreamTransport(Channel):
         self._out = WriteBuffer()
         self._empty_waiter = None  # the future of sendfile, which waits for an empty buffer
         self._socket_info = None  # what get_extra_info("socket") gave
-        # Addresses: None until they were asked for, then what the system said; not in `_extra`, which few need.
+        # Addresses: None until they were asked for, or if the system does not know; not in `_extra`, which few need.
         self._peername = None
         self._sockname = None
         self._buffered = False  # True iff the protocol is a BufferedProtocol
@@ -120,19 +118,19 @@ class StreamTransport(Channel):
                 self._socket_info = TransportSocket(self._sock)
             return self._socket_info
         if name == "sockname":
-            return _known(self._own_name())
+            return self._own_name()
         if name == "peername":
-            return _known(self._peer_name())
+            return self._peer_name()
         return default
 
     def _own_name(self):
         if self._sockname is None:
-            self._sockname = _answer(self._sock.getsockname)
+            self._sockname = asked(self._sock.getsockname)
         return self._sockname
 
     def _peer_name(self):
         if self._peername is None:
-            self._peername = _answer(self._sock.getpeername)
+            self._peername = asked(self._sock.getpeername)
         return self._peername
 
     def _remember_name(self):
@@ -488,15 +486,3 @@ class StreamTransport(Channel):
 
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)
-
-
-def _answer(ask):
-    """What the system says of an address, _UNKNOWN if it does not know any more."""
-    try:
-        return ask()
-    except OSError:
-        return _UNKNOWN
-
-
-def _known(name):
-    return None if name is _UNKNOWN else name
