@@ -121,8 +121,10 @@ async def test_a_storm_from_another_thread_starves_nobody(loop):
 
 
 NO_MEMORY = """
-import resource, socket
+import contextlib, resource, socket
 import cede
+with contextlib.suppress(ImportError):
+    import _colorize                            # what traceback imports when it first prints: not without memory
 
 def limit_memory(limited):
     with open("/proc/self/statm") as file:
