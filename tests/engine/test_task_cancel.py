@@ -8,20 +8,9 @@ import contextvars
 import pytest
 
 from cede import CancelledError, Future, Task
+from tests.engine.coroutines import fail, give, wait_for
 
 var = contextvars.ContextVar("var", default="default")
-
-
-async def give(value):
-    return value
-
-
-async def fail(exc):
-    raise exc
-
-
-async def wait_for(future):
-    return await future
 
 
 # -- cancelling --------------------------------------------------------------------------------------------------------

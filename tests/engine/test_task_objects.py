@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import collections.abc
 import contextlib
 import contextvars
 import gc
 import io
-import types
 import weakref
 
 import pytest
 
 import cede
 from cede import CancelledError, Future, Task
-
-
-@types.coroutine
-def suspend(value=None):
-    return (yield value)
-
-
-async def give(value):
-    return value
-
-
-async def fail(exc):
-    raise exc
-
-
-async def wait_for(future):
-    return await future
-
-
-class Spinner:
-    """A coroutine that is none of the interpreter's: it yields `steps` times, then returns "spun"."""
-
-    def __init__(self, steps=0):
-        self.steps = steps
-        self.thrown = []
-
-    def send(self, value):
-        if not self.steps:
-            raise StopIteration("spun")
-        self.steps -= 1
-
-    def throw(self, exc, *rest):
-        self.thrown.append(exc)
-        raise exc
-
-    def close(self):
-        pass
-
-    def __await__(self):
-        return self
-
-
-collections.abc.Coroutine.register(Spinner)
-
+from tests.engine.coroutines import Spinner, fail, give, suspend, wait_for
 
 # -- names, coroutine, stack -------------------------------------------------------------------------------------------
 
@@ -168,16 +123,16 @@ async def test_the_stack_of_a_coroutine_like_object():
 
 
 def place(function):
-    return f"{__file__}:{function.__code__.co_firstlineno}"
+    return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
 
 
 async def test_repr_follows_the_task_through_its_life(loop):
     future = loop.create_future()
     task = Task(wait_for(future), name="T")
-    line = wait_for.__code__.co_firstlineno
-    assert repr(task) == f"<Task pending name='T' coro=<wait_for() running at {__file__}:{line}>>"
+    code = wait_for.__code__
+    assert repr(task) == f"<Task pending name='T' coro=<wait_for() running at {place(wait_for)}>>"
     await asyncio.sleep(0)
-    at = f"{__file__}:{line + 1}"
+    at = f"{code.co_filename}:{code.co_firstlineno + 1}"
     assert repr(task).startswith(
         f"<Task pending name='T' coro=<wait_for() running at {at}> wait_for=<Future pending cb=["
     )

@@ -1,4 +1,5 @@
-"""What the tests of TLS get: certificates, contexts for either road, and a peer that does as it is told."""
+"""What tests of transports get: a connection with a plain peer; for TLS certificates, contexts for either road, and a
+peer that does as it is told."""
 
 from __future__ import annotations
 
@@ -15,7 +16,32 @@ from typing import Any
 
 import pytest
 
+LARGE = bytes(range(256)) * 40_000  # bytes; ten megabytes fill any socket
 RECORD = 16 * 1024  # bytes; no TLS record carries more
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def connected(loop: Any, tcp_pair: Any, recorder: Any) -> Callable[..., Any]:
+    """Return a context manager: a transport, its protocol, and the plain socket of its peer."""
+
+    @contextlib.asynccontextmanager
+    async def connect(factory: Any = recorder, pair: Any = tcp_pair) -> AsyncIterator[tuple[Any, Any, socket.socket]]:
+        mine, theirs = pair()
+        transport, protocol = await loop.create_connection(factory, sock=mine)
+        try:
+            yield transport, protocol, theirs
+        finally:
+            theirs.close()
+            if not protocol.lost.done():
+                transport.abort()
+            await turns()
+
+    return connect
 
 
 class OwnWay(ssl.SSLContext):

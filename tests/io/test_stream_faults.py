@@ -16,37 +16,13 @@ import struct
 
 import pytest
 
-LARGE = bytes(range(256)) * 40_000  # bytes; ten megabytes fill any socket
-
-
-async def turns(count=5):
-    for _ in range(count):
-        await asyncio.sleep(0)
+from tests.io.conftest import LARGE, turns
 
 
 def reset(sock):
     """Close a TCP socket with a RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
-
-
-@pytest.fixture
-def connected(loop, tcp_pair, recorder):
-    """Return a context manager: a transport, its protocol, and the plain socket of its peer."""
-
-    @contextlib.asynccontextmanager
-    async def connect(factory=recorder, pair=tcp_pair):
-        mine, theirs = pair()
-        transport, protocol = await loop.create_connection(factory, sock=mine)
-        try:
-            yield transport, protocol, theirs
-        finally:
-            theirs.close()
-            if not protocol.lost.done():
-                transport.abort()
-            await turns()
-
-    return connect
 
 
 # --- Resets and broken pipes, in every state

@@ -12,32 +12,7 @@ import time
 
 import pytest
 
-LARGE = bytes(range(256)) * 40_000  # bytes; ten megabytes fill any socket
-
-
-async def turns(count=5):
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-def connected(loop, tcp_pair, recorder):
-    """Return a context manager: a transport, its protocol, and the plain socket of its peer."""
-
-    @contextlib.asynccontextmanager
-    async def connect(factory=recorder, pair=tcp_pair):
-        mine, theirs = pair()
-        transport, protocol = await loop.create_connection(factory, sock=mine)
-        try:
-            yield transport, protocol, theirs
-        finally:
-            theirs.close()
-            if not protocol.lost.done():
-                transport.abort()
-            await turns()
-
-    return connect
-
+from tests.io.conftest import LARGE
 
 # --- Interrupted system calls
 

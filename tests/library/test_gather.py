@@ -9,18 +9,7 @@ import weakref
 import pytest
 
 import cede
-
-
-async def returning(value, turns=0):
-    for _ in range(turns):
-        await cede.sleep(0)
-    return value
-
-
-async def failing(exc, turns=0):
-    for _ in range(turns):
-        await cede.sleep(0)
-    raise exc
+from tests.library.coroutines import failing, returning
 
 
 async def turns(n=3):

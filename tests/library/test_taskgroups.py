@@ -10,18 +10,7 @@ import weakref
 import pytest
 
 import cede
-
-
-async def returning(value, turns=0):
-    for _ in range(turns):
-        await cede.sleep(0)
-    return value
-
-
-async def failing(exc, turns=0):
-    for _ in range(turns):
-        await cede.sleep(0)
-    raise exc
+from tests.library.coroutines import failing, returning
 
 
 async def forever(cancelled=None):
