@@ -23,6 +23,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import ziglang
+from elftools.elf.elffile import ELFFile
+
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 
@@ -132,6 +135,41 @@ def check(wheel: Path, tag: str) -> None:
         sys.exit(f"{wheel.name} is not {tag}:\n{said}")
 
 
+def dynamic_symbols(file: Path, defined: bool) -> set[str]:
+    """Return the names that a program or library offers to others, or those that it must find elsewhere."""
+    with file.open("rb") as stream:
+        return {
+            symbol.name
+            for symbol in ELFFile(stream).get_section_by_name(".dynsym").iter_symbols()
+            if symbol.name and (symbol["st_shndx"] != "SHN_UNDEF") == defined
+            if defined or symbol["st_info"]["bind"] != "STB_WEAK"
+        }
+
+
+def check_names(wheel: Path, folder: Path) -> None:
+    """End unless this Python and musl have all that the modules of `wheel` use.
+
+    auditwheel goes by the versions of glibc's symbols; musl's have none, and one that is missing would be noticed only
+    where it is first used. Which there are, zig's stub tells.
+    """
+    run(sys.executable, "-m", "wheel", "unpack", "--dest", folder, wheel)
+    modules = sorted(folder.rglob("*.so"))
+    if not modules:
+        sys.exit(f"{wheel.name} has no compiled modules")
+    stub = Path(ziglang.__file__).with_name("lib") / "libc" / "musl" / "libc.S"
+    known = set(re.findall(r"^(\w+):$", stub.read_text(), re.MULTILINE))
+    known |= dynamic_symbols(Path(sys.executable).resolve(), defined=True)
+    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        shared = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME"))
+        if shared.exists():  # Debian's command has all of it in itself
+            known |= dynamic_symbols(shared, defined=True)
+    for module in modules:
+        if missing := dynamic_symbols(module, defined=False) - known:
+            sys.exit(
+                f"{wheel.name}: {module.name} wants {', '.join(sorted(missing))}, which neither Python nor musl has"
+            )
+
+
 def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -157,6 +195,8 @@ def main(arguments: list[str]) -> int:
                 if tag.startswith("musl"):
                     name_musl(wheel, folder / "musl")
                 check(wheel, tag)
+                if tag.startswith("musl"):
+                    check_names(wheel, folder / "names")
                 print(wheel.name, flush=True)
         else:
             sys.exit(re.sub(r"\n\n.*", "", __doc__.split("\n\n", 1)[1], flags=re.DOTALL))
