@@ -7,10 +7,10 @@ in Python. `Done` gets slots of its own.
 """
 
 
-def install(future_type):
-    """Give `future_type` the slots.
+def install(future_type, task_type):
+    """Give both types the slots, and an end that calls `__del__` only if it has something to say.
 
-    Interpreted, give it what a compiled type has by nature: fields that nobody has set are None or zero.
+    Interpreted, give them what a compiled type has by nature: fields that nobody has set are None or zero.
     """
     for name in _OBJECTS:
         setattr(future_type, name, None)

@@ -49,6 +49,7 @@ cdef class Future(Runnable):
     cdef object _add_edge(self, object waiter)
     cdef object _discard_edge(self, object waiter)
     cdef object _report_if_unretrieved(self)
+    cdef bint _has_last_words(self) noexcept
 
 @cython.locals(future=Future)
 cpdef Future new_future(object loop)

@@ -43,6 +43,7 @@ class Future(Runnable):
     def __init__(self, *, loop=None):
         if getattr(self, "_loop", None) is not None:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
+        native.drop_empty_dict(self)
         self._init(running.get_event_loop() if loop is None else loop)
 
     # The fields. What `_init` does not set is None or zero by nature (`await_slots.install`): writing that into each
@@ -62,7 +63,6 @@ class Future(Runnable):
     #   _source_traceback         where it was made; debug mode only
 
     def _init(self, loop):
-        native.drop_empty_dict(self)
         self._loop = loop
         if isinstance(loop, Loop):
             engine = loop
@@ -338,6 +338,9 @@ class Future(Runnable):
     def __del__(self):
         self._report_if_unretrieved()
 
+    def _has_last_words(self):
+        return self._log_unretrieved
+
     def _report_if_unretrieved(self):
         if self._log_unretrieved:
             self._log_unretrieved = False
@@ -386,7 +389,7 @@ def create_future(loop):
 
 def new_future(loop):
     """Make a Future of `loop`; the short road past the arguments of the class."""
-    future = Future.__new__(Future)
+    future = native.fresh(Future)
     future._init(loop)
     return future
 

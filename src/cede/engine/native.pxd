@@ -216,11 +216,16 @@ cdef extern from *:
         PyObject_GC_Track(o);
     }
 
+    static CYTHON_INLINE void cede_drop_empty_dict(PyObject *o) {
+        PyObject **dict = (PyObject **)((char *)o + Py_TYPE(o)->tp_dictoffset);
+        if (Py_TYPE(o)->tp_dictoffset > 0 && *dict && PyDict_GET_SIZE(*dict) == 0) Py_CLEAR(*dict);
+    }
+
     /* The memory of up to CEDE_KEPT dead objects of a class, where freeing puts it and making takes it from. The
        first two words before a tracked object are the collector's; zero means: untracked, not finalized. */
     #define CEDE_KEPT 1024
     #define CEDE_KINDS 8
-    typedef struct { PyTypeObject *type; int hidden; int count; void *kept[CEDE_KEPT]; } cede_pool;
+    typedef struct { PyTypeObject *type; PyObject *template; int hidden; int count; void *kept[CEDE_KEPT]; } cede_pool;
     static cede_pool cede_pools[CEDE_KINDS];
 
     static CYTHON_INLINE cede_pool *cede_pool_of(PyTypeObject *type) {
@@ -243,6 +248,30 @@ cdef extern from *:
         if (!pool->hidden) PyObject_GC_Track(o);
         return o;
     }
+
+    /* Make an object as `tp_new` does, by copying one that was never given anything; which is kept for that. (Before 3.12
+       None counts who refers to it, and a copy would not be counted.) */
+    static PyObject *cede_fresh(PyObject *kind) {
+        PyTypeObject *type = (PyTypeObject *)kind;
+        cede_pool *pool = PY_VERSION_HEX < 0x030C0000 ? NULL : cede_pool_of(type);
+        PyObject *o, *arguments;
+        if (!pool || !pool->template || !pool->count) {
+            if ((arguments = PyTuple_New(0)) == NULL) return NULL;
+            o = type->tp_new(type, arguments, NULL);
+            Py_DECREF(arguments);
+            if (o) cede_drop_empty_dict(o);
+            if (!o || !pool || pool->template) return o;
+            PyObject_GC_UnTrack(o);
+            pool->template = o;
+            return cede_fresh(kind);
+        }
+        o = (PyObject *)pool->kept[--pool->count];
+        ((uintptr_t *)o)[-1] = ((uintptr_t *)o)[-2] = 0;
+        memcpy(o, pool->template, type->tp_basicsize);
+        _Py_NewReference(o);
+        if (!pool->hidden) PyObject_GC_Track(o);
+        return o;
+    }
     static void cede_free(void *o) {
         cede_pool *pool = cede_pool_of(Py_TYPE((PyObject *)o));
         if (pool && pool->count < CEDE_KEPT) pool->kept[pool->count++] = o;
@@ -260,11 +289,6 @@ cdef extern from *:
         type->tp_alloc = cede_alloc;
         type->tp_free = cede_free;
     #endif
-    }
-
-    static CYTHON_INLINE void cede_drop_empty_dict(PyObject *o) {
-        PyObject **dict = (PyObject **)((char *)o + Py_TYPE(o)->tp_dictoffset);
-        if (Py_TYPE(o)->tp_dictoffset > 0 && *dict && PyDict_GET_SIZE(*dict) == 0) Py_CLEAR(*dict);
     }
 
     static CYTHON_INLINE PyObject *cede_take(PyObject *list, Py_ssize_t i) {
@@ -301,6 +325,7 @@ cdef extern from *:
     object cede_private_copy(object snapshot)
     void cede_forget_contexts()
     void cede_keep_memory(object kind, int hidden)
+    object cede_fresh(object kind)
     void cede_drop_empty_dict(object o)
     object cede_take(list entries, Py_ssize_t index)
     void cede_clear(list entries)
@@ -372,6 +397,9 @@ cdef inline bint is_shared(object obj) noexcept:
 cdef inline int keep_memory(object kind, bint hidden=False) except -1:
     cede_keep_memory(kind, hidden)
     return 0
+
+cdef inline object fresh(object kind):
+    return cede_fresh(kind)
 
 cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)

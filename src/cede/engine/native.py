@@ -130,6 +130,11 @@ def keep_memory(kind, hidden=False):
     """
 
 
+def fresh(kind):
+    """Return a new, uninitialized object of the class `kind`, without an attribute dictionary until it gets an attribute."""
+    return kind.__new__(kind)
+
+
 def drop_empty_dict(obj):
     """Do away with an attribute dictionary in which nothing is; one is made when an attribute is set."""
 

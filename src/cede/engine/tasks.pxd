@@ -39,6 +39,7 @@ cdef class Task(Future):
     cdef object _fail(self, object exception)
     cdef object _overtaken(self)
     cdef object _die(self, object exc)
+    cdef bint _has_last_words(self) noexcept
     @cython.locals(engine=Loop)
     cdef object _enter(self)
     @cython.locals(task=Task, future=Future)

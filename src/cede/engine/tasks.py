@@ -52,6 +52,7 @@ class Task(Future):
     def __init__(self, coro, *, loop=None, name=None, context=None, eager_start=False):
         if getattr(self, "_loop", None) is not None:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
+        native.drop_empty_dict(self)
         self._init(running.get_event_loop() if loop is None else loop)
         self._init_task(coro, name, context, eager_start)
 
@@ -297,6 +298,9 @@ class Task(Future):
             reports.destroyed_pending(self)
         self._report_if_unretrieved()
 
+    def _has_last_words(self):
+        return self._log_unretrieved or (self._phase == _PENDING and self._log_destroy_pending)
+
     # --- The current task -------------------------------------------------------------------------
 
     def _enter(self):
@@ -412,7 +416,7 @@ def _make_task(loop, coro, name, context, kwargs):
         return loop._task_of_factory(coro, name, context, kwargs)
     if kwargs:
         return Task(coro, loop=loop, name=name, context=context, **kwargs)
-    task = Task.__new__(Task)
+    task = native.fresh(Task)
     task._init(loop)
     task._init_task(coro, name, context, False)
     return task
@@ -452,7 +456,6 @@ def _bad_yield(task, answer):
     return RuntimeError(f"Task got bad yield: {answer!r}")
 
 
-await_slots.install(Future)
-await_slots.install(Task)
+await_slots.install(Future, Task)
 await_slots.install_done(Done)
 native.keep_memory(Task)
