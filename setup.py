@@ -33,7 +33,7 @@ COMPILED_MODULES = [
     "cede.engine.waker",
     "cede.engine.loop",
     "cede.engine.futures",
-    "cede.engine.done",
+    "cede.engine.awaitables",
     "cede.engine.tasks",
     "cede.engine.joins",
     "cede.io.write_buffer",

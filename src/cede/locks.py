@@ -18,7 +18,7 @@ __all__ = ("Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore", "Barri
 
 T = TypeVar("T")
 
-# Compiled, the cores have an `__aenter__` and an `__aexit__` that make no coroutine; interpreted, one is quicker.
+# Compiled, the cores wait, enter and leave without making a coroutine; interpreted, one is quicker.
 _INTERPRETED = isinstance(LockCore.release, FunctionType)
 
 # The states of a Barrier.
@@ -48,33 +48,38 @@ def _describe(obj: object, state: str, waiters: WaitLine | None) -> str:
 class _Acquirable:
     """The waiting that Lock and Semaphore share."""
 
+    _is_plain = True  # True iff the class has its core's `release`
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "acquire" in cls.__dict__ and "__aenter__" not in cls.__dict__ and cls.__module__ != __name__:
-            # `async with` must then go through it, and not take the short cut.
+        if _Acquirable in cls.__bases__:
+            return  # Lock and Semaphore themselves
+        # What a class has of its own, or of another that it derives from, is what `async with` goes by.
+        cls._is_plain = cls.release in (LockCore.release, SemaphoreCore.release)  # type: ignore[attr-defined]
+        if cls.acquire not in (Lock.acquire, Semaphore.acquire) and cls.__aenter__ in _SHORT_CUTS:  # type: ignore[attr-defined]
             cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore
 
     if _INTERPRETED or TYPE_CHECKING:
 
         async def __aenter__(self) -> None:
             if not self._take():  # type: ignore[attr-defined]
-                await self._wait_for_turn()
+                await self._turn()
 
         async def __aexit__(
             self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
         ) -> None:
             self.release()  # type: ignore[attr-defined]
 
-    async def _wait_for_turn(self: Any) -> None:
-        if self._take():
-            return
-        waiter = self._take_place()
-        try:
-            await waiter
-        except BaseException:
-            self._give_up(waiter)
-            raise
-        self._arrive()
+        async def _turn(self: Any) -> None:
+            if self._take():
+                return
+            waiter = self._take_place()
+            try:
+                await waiter
+            except BaseException:
+                self._give_up(waiter)
+                raise
+            self._arrive()
 
 
 class Lock(_Acquirable, LockCore):
@@ -92,7 +97,7 @@ class Lock(_Acquirable, LockCore):
     async def acquire(self) -> bool:
         """Wait until the lock is free, take it and return True."""
         if not self._take():
-            await self._wait_for_turn()
+            await self._turn()
         return True
 
 
@@ -184,7 +189,7 @@ class Condition(_ContextManagerMixin, ConditionCore):
         cancelled = None
         while True:
             try:
-                await self.acquire()
+                await self._turn_with_lock()
                 break
             except CancelledError as exc:
                 cancelled = exc
@@ -233,8 +238,11 @@ class Semaphore(_Acquirable, SemaphoreCore):
     async def acquire(self) -> bool:
         """Lower the counter, waiting while it is zero; return True."""
         if not self._take():
-            await self._wait_for_turn()
+            await self._turn()
         return True
+
+
+_SHORT_CUTS = (Lock.__aenter__, Semaphore.__aenter__)  # what enters without calling `acquire`
 
 
 class BoundedSemaphore(Semaphore):

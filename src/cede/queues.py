@@ -46,15 +46,14 @@ class Queue(_Base[T]):
     Subclasses may store the items differently by overriding `_init`, `_put` and `_get`.
     """
 
-    _is_plain = True  # True iff the class overrides none of _POLICY
-    _is_fifo = True  # True iff it overrides none of _STORAGE
+    _is_plain = True  # True iff the class has the _POLICY that is here
+    _is_fifo = True  # True iff it has the _STORAGE that is here
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if _POLICY & cls.__dict__.keys():
-            cls._is_plain = False
-        if _STORAGE & cls.__dict__.keys():
-            cls._is_fifo = False
+        # Of its own, or of another class that it derives from.
+        cls._is_plain = all(getattr(cls, name) is getattr(Queue, name) for name in _POLICY)
+        cls._is_fifo = all(getattr(cls, name) is getattr(Queue, name) for name in _STORAGE)
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(maxsize)

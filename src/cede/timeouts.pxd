@@ -1,7 +1,7 @@
 cimport cython
 
 from .engine cimport native
-from .engine.done cimport Done
+from .engine.awaitables cimport Done
 from .engine.handles cimport TimerHandle
 from .engine.loop cimport Loop
 from .engine.tasks cimport Task as EngineTask

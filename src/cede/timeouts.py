@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .engine import native
-from .engine.done import Done
+from .engine.awaitables import Done
 from .engine.handles import TimerHandle
 from .engine.loop import Loop
 from .engine.running import current_task, get_running_loop

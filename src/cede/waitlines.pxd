@@ -1,7 +1,7 @@
 cimport cython
 
 from .engine cimport native
-from .engine.done cimport Done
+from .engine.awaitables cimport Done, Waiting
 from .engine.futures cimport Future, new_future
 
 cdef int _PENDING, _SPARSE
@@ -26,8 +26,18 @@ cdef class LoopBound:
 
 cdef class TurnCore(LoopBound):
     cdef readonly WaitLine _waiters
+    cdef bint _plain
 
     cdef bint _take_now(self) except -1
+    cdef Future _take_place(self)
+    cdef object _arrive(self)
+    cdef object _give_up(self, Future waiter)
+    cdef object _release(self)
+    @cython.locals(turn=Turn)
+    cdef Turn _new_turn(self)
+
+cdef class Turn(Waiting):
+    cdef TurnCore _core
 
 cdef class LockCore(TurnCore):
     cdef str _state

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .engine import native
-from .engine.done import Done
+from .engine.awaitables import Done, Waiting
 from .engine.futures import new_future
 from .engine.running import get_running_loop
 
@@ -33,6 +33,7 @@ except ImportError:
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from asyncio import Future as Waiter
+    from collections.abc import Coroutine
 
 _binding = threading.Lock()
 _PENDING = 0  # of `engine.futures`
@@ -86,7 +87,7 @@ class WaitLine:
             waiter = native.take(self._places, self._head)
             self._head += 1
             if self._head == len(self._places):
-                self._places.clear()
+                native.clear(self._places)
                 self._head = 0
             elif self._head >= _SPARSE and self._head * 2 > len(self._places):
                 del self._places[: self._head]
@@ -168,9 +169,10 @@ native.declare(LoopBound, {"_loop": None})  # the loop, or None until somebody h
 
 
 class TurnCore(LoopBound):
-    """What people take and give back, one after the other, but for the waiting."""
+    """What people take and give back, one after the other, but for the waiting of `acquire`."""
 
     _waiters: WaitLine | None  # made when somebody has to wait
+    _plain: bool  # whether the class has the `release` that is here
 
     def _take(self) -> bool:
         """Take it if that needs no waiting."""
@@ -184,20 +186,63 @@ class TurnCore(LoopBound):
             self._waiters = WaitLine()
         return self._new_place(self._waiters)
 
-    # Compiled, this is what `async with` goes by: both come from the interpreter, which awaits the answer at once.
+    def _arrive(self) -> None:
+        """Take what was promised to the waiter."""
+        raise NotImplementedError
+
+    def _give_up(self, waiter: Waiter[Any]) -> None:
+        """The one who waited will not take it."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """What `release` does."""
+        raise NotImplementedError
+
+    # Compiled, these make no coroutine; `locks` says where they are not used.
+
+    def _turn(self) -> Coroutine[Any, Any, None]:
+        """Return a coroutine that waits for one's turn and takes it."""
+        return self._new_turn()
+
+    def _new_turn(self) -> Turn:
+        turn = native.fresh(Turn)
+        turn._core = self
+        return turn
 
     def __aenter__(self) -> Any:
-        return _THERE if self._take_now() else self._wait_for_turn()
+        return _THERE if self._take_now() else self._new_turn()
 
     def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
-        self.release()
+        if self._plain:
+            self._release()
+        else:
+            self.release()
         return _THERE
+
+
+class Turn(Waiting):
+    """Waits until one can take what a TurnCore gives, and takes it."""
+
+    _core: TurnCore
+
+    def _begin(self) -> Waiter[Any] | None:
+        return None if self._core._take_now() else self._core._take_place()
+
+    def _end(self) -> None:
+        self._core._arrive()
+
+    def _give_up(self, future: Waiter[Any]) -> None:
+        self._core._give_up(future)
+
+
+native.keep_memory(Turn)
 
 
 class LockCore(TurnCore):
     """A Lock but for the waiting."""
 
     def __init__(self) -> None:
+        self._plain = bool(self._is_plain)
         self._state = _FREE
         self._waiters: WaitLine | None = None  # Invariant: nobody waits while the state is _FREE
 
@@ -207,6 +252,9 @@ class LockCore(TurnCore):
 
     def release(self) -> None:
         """Let the next who waits have the lock. RuntimeError if it is not held."""
+        self._release()
+
+    def _release(self) -> None:
         if self._state is not _HELD:
             raise RuntimeError("Lock is not acquired.")
         self._hand_over()
@@ -221,12 +269,10 @@ class LockCore(TurnCore):
         return True
 
     def _arrive(self) -> None:
-        """Take the lock that was promised to the waiter."""
         assert self._state is _PROMISED
         self._state = _HELD
 
     def _give_up(self, waiter: Waiter[Any]) -> None:
-        """The one who waited will not take the lock."""
         if waiter.done() and not waiter.cancelled():
             self._hand_over()
         else:
@@ -256,11 +302,16 @@ class ConditionCore(LoopBound):
         """Take the lock again, if that needs no waiting."""
         return self._plain is not None and self._plain._take_now()
 
+    def _turn_with_lock(self) -> Coroutine[Any, Any, Any]:
+        """Return a coroutine that waits for the lock and takes it."""
+        return self.acquire() if self._plain is None else self._plain._turn()
+
 
 class SemaphoreCore(TurnCore):
     """A Semaphore but for the waiting."""
 
     def __init__(self, value: Any) -> None:
+        self._plain = bool(self._is_plain)
         self._value = value
         self._promised = 0  # how many were woken, with a share of their own, and have not run yet
         # Invariant: while `_value` is above zero somebody waits only if `_promised` is too.
@@ -272,6 +323,9 @@ class SemaphoreCore(TurnCore):
 
     def release(self) -> None:
         """Raise the counter, and wake the first who waits."""
+        self._release()
+
+    def _release(self) -> None:
         if self._waiters is not None and self._waiters._wake_next():
             self._promised += 1
         else:
@@ -284,7 +338,6 @@ class SemaphoreCore(TurnCore):
         return True
 
     def _arrive(self) -> None:
-        """Use the share that was promised to the waiter."""
         self._promised -= 1
         if self._value > 0:
             self._share_out()  # to those who had to queue behind this task

@@ -387,3 +387,24 @@ async def test_a_subclass_may_override_the_nowait_methods():
     await queue.put(1)
     await queue.get()
     assert calls == [("put", 1), "get"]
+
+
+async def test_another_class_may_bring_what_is_overridden():
+    calls = []
+
+    class Noting:
+        def put_nowait(self, item):
+            calls.append(("put", item))
+            super().put_nowait(item)
+
+    class Doubling:
+        def _put(self, item):
+            super()._put(item * 2)
+
+    class Both(Noting, Doubling, cede.Queue):
+        pass
+
+    queue = Both()
+    await queue.put(1)
+    assert await queue.get() == 2
+    assert calls == [("put", 1)]

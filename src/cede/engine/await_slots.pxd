@@ -2,7 +2,7 @@
 from cpython.object cimport PyObject, PyTypeObject
 
 from . cimport native  # for its keeping of memory
-from .done cimport Done
+from .awaitables cimport Done, Waiting
 from .futures cimport Future
 
 cdef extern from *:
@@ -177,8 +177,23 @@ cdef inline PyObject *_next_done(PyObject *self) noexcept:
     return _iterate(self, _send_done)
 
 
-cdef inline int install_done(object done_type) except -1:
+cdef inline PySendResult _send_waiting(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
+    """Yield the future while it is pending; then end."""
+    cdef Future future
+    result[0] = NULL
+    future = (<Waiting>self)._step()
+    Py_INCREF(future)
+    result[0] = <PyObject *>future
+    return PYGEN_RETURN if future is None else PYGEN_NEXT
+
+
+cdef inline PyObject *_next_waiting(PyObject *self) noexcept:
+    return _iterate(self, <cede_send_t>_send_waiting)
+
+
+cdef inline int install_awaitables(object done_type, object waiting_type) except -1:
     cede_install_await(<PyTypeObject *>done_type, _await, _send_done, _next_done)
+    cede_install_await(<PyTypeObject *>waiting_type, _await, <cede_send_t>_send_waiting, _next_waiting)
     return 0
 
 

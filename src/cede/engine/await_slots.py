@@ -3,7 +3,7 @@
 Compiled, `await_slots.pxd` gives the type of futures C slots: awaiting a future, or iterating over it,
 hands back the future itself as its own iterator, and each `send` looks at its state, so no iterator is
 made and no StopIteration is raised. Interpreted, nothing is installed: `Future.__await__` does the same
-in Python. `Done` gets slots of its own.
+in Python. `Done` and `Waiting` get slots of their own.
 """
 
 
@@ -27,5 +27,5 @@ _NUMBERS = ("_phase", "_stage", "_num_cancels_requested", "_number")
 _FLAGS = ("_asyncio_future_blocking", "_log_unretrieved", "_log_destroy_pending", "_must_cancel")
 
 
-def install_done(done_type):
-    """Give `done_type` slots in which an await ends at once. Interpreted, its methods do."""
+def install_awaitables(done_type, waiting_type):
+    """Give `Done` and `Waiting` slots that do as their methods. Interpreted, the methods do."""

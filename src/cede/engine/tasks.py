@@ -24,7 +24,7 @@ from contextvars import Context
 from types import CoroutineType
 
 from . import await_slots, native, reports, running
-from .done import Done
+from .awaitables import Done, Waiting
 from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by
 
 _PENDING = 0
@@ -457,5 +457,5 @@ def _bad_yield(task, answer):
 
 
 await_slots.install(Future, Task)
-await_slots.install_done(Done)
+await_slots.install_awaitables(Done, Waiting)
 native.keep_memory(Task)

@@ -1,4 +1,0 @@
-cdef class Done:
-    cdef object _result
-
-    cdef object _end(self)
