@@ -72,7 +72,7 @@ class Join:
         return self._link_to(child)
 
     def _link_to(self, child):
-        link = Link.__new__(Link)
+        link = native.fresh(Link)
         link._init(self, child)
         child._add_waiter(link)
         return link

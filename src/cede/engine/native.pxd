@@ -251,25 +251,30 @@ cdef extern from *:
 
     /* Make an object as `tp_new` does, by copying one that was never given anything; which is kept for that. (Before 3.12
        None counts who refers to it, and a copy would not be counted.) */
+    static PyObject *cede_make(PyTypeObject *type) {
+        PyObject *arguments = PyTuple_New(0), *o = arguments ? type->tp_new(type, arguments, NULL) : NULL;
+        Py_XDECREF(arguments);
+        if (o) cede_drop_empty_dict(o);
+        return o;
+    }
     static PyObject *cede_fresh(PyObject *kind) {
         PyTypeObject *type = (PyTypeObject *)kind;
         cede_pool *pool = PY_VERSION_HEX < 0x030C0000 ? NULL : cede_pool_of(type);
-        PyObject *o, *arguments;
-        if (!pool || !pool->template || !pool->count) {
-            if ((arguments = PyTuple_New(0)) == NULL) return NULL;
-            o = type->tp_new(type, arguments, NULL);
-            Py_DECREF(arguments);
-            if (o) cede_drop_empty_dict(o);
-            if (!o || !pool || pool->template) return o;
-            PyObject_GC_UnTrack(o);
-            pool->template = o;
-            return cede_fresh(kind);
+        PyObject *o;
+        if (!pool) return cede_make(type);
+        if (!pool->template) {
+            if ((pool->template = cede_make(type)) == NULL) return NULL;
+            PyObject_GC_UnTrack(pool->template);
         }
-        o = (PyObject *)pool->kept[--pool->count];
-        ((uintptr_t *)o)[-1] = ((uintptr_t *)o)[-2] = 0;
-        memcpy(o, pool->template, type->tp_basicsize);
-        _Py_NewReference(o);
-        if (!pool->hidden) PyObject_GC_Track(o);
+        if (pool->count) {
+            o = (PyObject *)pool->kept[--pool->count];
+            ((uintptr_t *)o)[-1] = ((uintptr_t *)o)[-2] = 0;
+            memcpy(o, pool->template, type->tp_basicsize);
+            _Py_NewReference(o);
+            if (!pool->hidden) PyObject_GC_Track(o);
+        } else if ((o = cede_alloc(type, 0)) != NULL) {
+            memcpy(o + 1, pool->template + 1, type->tp_basicsize - sizeof(PyObject));
+        }
         return o;
     }
     static void cede_free(void *o) {

@@ -131,7 +131,7 @@ def keep_memory(kind, hidden=False):
 
 
 def fresh(kind):
-    """Return a new, uninitialized object of the class `kind`, without an attribute dictionary until it gets an attribute."""
+    """Return a new, uninitialized object of the class `kind`; it has no attribute dictionary until it needs one."""
     return kind.__new__(kind)
 
 
