@@ -7,7 +7,7 @@ from .engine.loop cimport Loop
 from .engine.tasks cimport Task as EngineTask
 
 cdef str _CREATED, _ACTIVE, _EXPIRING, _EXPIRED, _FINISHED
-cdef object _LEFT
+cdef object _LEFT, current_task, get_running_loop
 
 cdef class _Entering
 

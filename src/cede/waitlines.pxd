@@ -6,7 +6,7 @@ from .engine.futures cimport Future, new_future
 
 cdef int _PENDING, _SPARSE
 cdef str _FREE, _HELD, _PROMISED
-cdef object _THERE, _append, _popleft
+cdef object _THERE, _append, _popleft, _nothing, get_running_loop
 
 cdef class WaitLine:
     cdef list _places

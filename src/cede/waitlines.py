@@ -49,6 +49,7 @@ _append: Any = deque.append
 _popleft: Any = deque.popleft
 
 _NOTHING: Any = object()  # what `_take_item` returns if there is no item
+_nothing = _NOTHING  # the same, as a variable of C
 
 _THERE: Any = Done(None)  # what awaiting gives when there is nothing to wait for; one for all
 
@@ -424,7 +425,7 @@ class QueueCore(LoopBound):
             return self._fetch()
         if self._is_shutdown:
             raise QueueShutDown
-        return _NOTHING
+        return _nothing
 
     def _store(self, item: Any) -> None:
         if self._fifo:

@@ -10,6 +10,7 @@ from .waker cimport Waker
 cdef int _EAGER_TURNS, _TURNS_PER_LOOK, _TURNS_PER_CLOCK
 cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT
 cdef dict _current_tasks
+cdef object _swap_current_task
 
 cdef class Loop:
     cdef list _ready

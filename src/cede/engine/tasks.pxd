@@ -7,6 +7,7 @@ from .loop cimport Loop
 cdef int _PENDING, _FINISHED
 cdef int _SCHEDULED, _RUNNING, _WAITING, _DONE
 cdef dict _current_tasks
+cdef object _swap_current_task, CancelledError, CoroutineType
 cdef long long _tasks_made
 cdef set _live
 
