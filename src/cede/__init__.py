@@ -40,7 +40,6 @@ import asyncio as _asyncio
 import importlib as _importlib
 import sys as _sys
 import warnings as _warnings
-from typing import TYPE_CHECKING, Any
 
 from . import policy as _policy
 from ._version import __version__
@@ -48,7 +47,10 @@ from .engine import loop as _engine
 from .event_loop import EventLoop
 from .policy import install, new_event_loop, uninstall
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import locks, protocols, queues, streams, subprocess, threads, transports  # noqa: F401
     from .coroutines import iscoroutine, iscoroutinefunction
     from .events import (

@@ -16,15 +16,18 @@ import sys
 import warnings
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
 from .engine.tasks import create_task
 from .net.awaiting import SideBySide, as_future, loop_of
 
-T = TypeVar("T")
-TaskFactory = Callable[..., Any]  # (loop, coro, **kwargs) -> a task
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    TaskFactory = Callable[..., Any]  # (loop, coro, **kwargs) -> a task
 
 
 # --- What is imported when it is asked for

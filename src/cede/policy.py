@@ -15,12 +15,13 @@ from __future__ import annotations
 import warnings
 from asyncio import events as _stock
 from asyncio import unix_events as _stock_unix
-from typing import TYPE_CHECKING, Any
 
 from .event_loop import EventLoop
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from typing import Any
 
 
 def _unwarned(module: Any, name: str) -> Any:

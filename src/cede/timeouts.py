@@ -93,7 +93,7 @@ class Timeout:
             self._handle = loop.call_soon(self._expire) if late else loop.call_at(when, self._expire)
 
     def __aenter__(self) -> Coroutine[Any, Any, Timeout]:
-        entering = native.fresh(_Entering)
+        entering: _Entering = native.fresh(_Entering)
         entering._limit = self
         return entering
 
@@ -188,7 +188,7 @@ def _deadline(limit: Timeout, loop: Loop, when: float) -> _Deadline | None:
     seconds = native.seconds(when)
     if not loop._direct or not seconds > loop._clock._now():
         return None
-    deadline = native.fresh(_Deadline)
+    deadline: _Deadline = native.fresh(_Deadline)
     deadline._limit = limit
     loop._arm(deadline, seconds)
     return deadline
@@ -251,7 +251,7 @@ def timeout_at(when: float | None) -> Timeout:
 
 
 def _timeout(when: float | None) -> Timeout:
-    limit = native.fresh(Timeout)
+    limit: Timeout = native.fresh(Timeout)
     limit._init(when)
     return limit
 

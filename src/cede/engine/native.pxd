@@ -249,7 +249,7 @@ cdef extern from *:
         return o;
     }
 
-    /* Make an object as `tp_new` does, by copying one that was never given anything; which is kept for that. (Before 3.12
+    /* Make an object as `tp_new` does, by copying one that was never given anything, and is kept for that. (Before 3.12
        None counts who refers to it, and a copy would not be counted.) */
     static PyObject *cede_make(PyTypeObject *type) {
         PyObject *arguments = PyTuple_New(0), *o = arguments ? type->tp_new(type, arguments, NULL) : NULL;

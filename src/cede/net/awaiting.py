@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Coroutine, Generator, Iterable
-from typing import Any
 
 from ..engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture, release
 from ..engine.running import current_task
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class NextTurn:
