@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture
 from .engine.running import _get_running_loop
 from .events import get_event_loop
-from .exceptions import CancelledError, InvalidStateError
+from .net.executor import copy_outcome, translated
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -53,8 +53,9 @@ def chain_future(source: Any, destination: Any) -> None:
     source.add_done_callback(partial(_pass_on_outcome, destination, loop))
 
 
-# asyncio: under this name libraries import it.
+# asyncio: under these names libraries import them.
 _chain_future = chain_future
+_copy_future_state = copy_outcome
 
 
 def _pass_on_cancellation(source: Any, loop: AbstractEventLoop | None, destination: Any) -> None:
@@ -70,9 +71,9 @@ def _pass_on_outcome(destination: Any, loop: AbstractEventLoop | None, source: A
     if loop is None:
         _tell_thread(destination, source)
     elif loop is _get_running_loop():
-        _copy_future_state(source, destination)
+        copy_outcome(source, destination)
     elif not loop.is_closed():  # a closed loop has nobody left who would listen
-        loop.call_soon_threadsafe(_copy_future_state, source, destination)
+        loop.call_soon_threadsafe(copy_outcome, source, destination)
 
 
 def _tell_thread(destination: concurrent.futures.Future[Any], source: Any) -> None:
@@ -84,29 +85,4 @@ def _tell_thread(destination: concurrent.futures.Future[Any], source: Any) -> No
     if exc is None:
         destination.set_result(source.result())
     else:
-        destination.set_exception(_translated(exc))
-
-
-def _copy_future_state(source: Any, destination: Any) -> None:
-    """Give a loop's future, unless it is cancelled, the outcome of `source`, which is done."""
-    if destination.cancelled():
-        return
-    assert source.done()
-    assert not destination.done()
-    if source.cancelled():
-        destination.cancel()
-        return
-    exc = source.exception()
-    if exc is None:
-        destination.set_result(source.result())
-    else:
-        destination.set_exception(_translated(exc))
-
-
-def _translated(exc: BaseException) -> BaseException:
-    """Return asyncio's exception where concurrent.futures has a class of its own for the same thing."""
-    if type(exc) is concurrent.futures.CancelledError:
-        return CancelledError(*exc.args).with_traceback(exc.__traceback__)
-    if type(exc) is concurrent.futures.InvalidStateError:
-        return InvalidStateError(*exc.args).with_traceback(exc.__traceback__)
-    return exc
+        destination.set_exception(translated(exc))

@@ -134,23 +134,28 @@ def _pass_on_cancellation(source: concurrent.futures.Future[Any], future: Any) -
 def _hand_over(loop: Any, future: Any, source: concurrent.futures.Future[Any]) -> None:
     # Runs in the thread that finished, or in the loop's own when a cancellation is passed on.
     if not future.cancelled():
-        _tell(loop, _copy_outcome, future, source)
+        _tell(loop, copy_outcome, source, future)
 
 
-def _copy_outcome(future: Any, source: concurrent.futures.Future[Any]) -> None:
-    if future.done():
+def copy_outcome(source: Any, destination: Any) -> None:
+    """Give a loop's future, unless it is done, the outcome of `source`, which is: a thread's future or a loop's."""
+    if destination.done():
         return
-    if source.cancelled():
-        future.cancel()
-        return
-    exc = source.exception()
-    if exc is None:
-        future.set_result(source.result())
+    if hasattr(source, "_get_snapshot"):  # Python 3.14 and later: a thread's future tells all of it at once
+        _, cancelled, result, exc = source._get_snapshot()
     else:
-        future.set_exception(_translated(exc))
+        cancelled = source.cancelled()
+        exc = None if cancelled else source.exception()
+        result = source.result() if exc is None and not cancelled else None
+    if cancelled:
+        destination.cancel()
+    elif exc is None:
+        destination.set_result(result)
+    else:
+        destination.set_exception(translated(exc))
 
 
-def _translated(exc: BaseException) -> BaseException:
+def translated(exc: BaseException) -> BaseException:
     """The exception as asyncio's, where concurrent.futures has a class of its own for the same thing."""
     if type(exc) is concurrent.futures.CancelledError:
         return asyncio.CancelledError(*exc.args).with_traceback(exc.__traceback__)
