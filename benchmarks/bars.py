@@ -51,6 +51,9 @@ BARS: tuple[tuple[str, float, float], ...] = (
     ("*", 1.0, 1.0),
 )
 
+# The same, where the peers of one Python are so much faster that more is not to be had.
+BARS_OF: dict[str, tuple[tuple[str, float, float], ...]] = {"3.15": (("sleep0-*", 2.0, 1.5),)}
+
 # (rows, column, limit, at most so many times the limit's time)
 LIMITS: tuple[tuple[str, str, str, float], ...] = (
     ("sleep0-*", "package", "limit-package", 1.5),
@@ -59,8 +62,9 @@ LIMITS: tuple[tuple[str, str, str, float], ...] = (
 )
 
 
-def _short_of_the_best_peer(result: Result, metric: str) -> list[str]:
-    _, package, loop = next(bar for bar in BARS if fnmatch.fnmatchcase(result.name, bar[0]))
+def _short_of_the_best_peer(result: Result, metric: str, python: str) -> list[str]:
+    bars = BARS_OF.get(python, ()) + BARS
+    _, package, loop = next(bar for bar in bars if fnmatch.fnmatchcase(result.name, bar[0]))
     best = result.best_peer(metric)
     found = []
     for column, bar in (("package", package), ("loop", loop)):
@@ -70,7 +74,7 @@ def _short_of_the_best_peer(result: Result, metric: str) -> list[str]:
     return found
 
 
-def _far_from_the_limit(result: Result, metric: str) -> list[str]:
+def _far_from_the_limit(result: Result, metric: str, python: str) -> list[str]:
     found = []
     for rows, column, limit, most in LIMITS:
         times = result.ratio(column, limit, metric)
@@ -79,7 +83,7 @@ def _far_from_the_limit(result: Result, metric: str) -> list[str]:
     return found
 
 
-def _slower_than_asyncio(result: Result, metric: str) -> list[str]:
+def _slower_than_asyncio(result: Result, metric: str, python: str) -> list[str]:
     found = []
     for column in ("package-pure", "loop-pure"):
         times = result.ratio("asyncio", column, metric)
@@ -88,12 +92,12 @@ def _slower_than_asyncio(result: Result, metric: str) -> list[str]:
     return found
 
 
-def shortfalls(result: Result) -> list[str]:
-    """Return a line for everything that a row asks for and does not give."""
+def shortfalls(result: Result, python: str) -> list[str]:
+    """Return a line for everything that a row asks for on this version of Python and does not give."""
     checks = (_short_of_the_best_peer, _far_from_the_limit, _slower_than_asyncio)
     return [
         f"{result.name}{' ' + metric if metric else ''}, {found}"
         for metric in result.metrics
         for check in checks
-        for found in check(result, metric)
+        for found in check(result, metric, python)
     ]

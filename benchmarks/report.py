@@ -120,14 +120,15 @@ def _measured(found: Iterable[Result]) -> str:
 def _version_part(file: Path) -> list[str]:
     environment, measured = results.read(file)
     rows = {row.name: measured[row.name] for row in all_rows() if row.name in measured}
-    lines = [f"## Python {file.stem.removeprefix('python-')}", ""]
+    python = file.stem.removeprefix("python-")
+    lines = [f"## Python {python}", ""]
     lines += [f"- {name}: {value}" for name, value in environment.items() if value]
     lines += [_measured(rows.values()), "", *pictures.draw(file)]
     for section in SECTIONS:
         found = [result for result in rows.values() if result.section == section]
         if found:
             lines += [f"### {section}", "", *beside_the_best(found), *every_peer(found)]
-    short = [f"- {line}" for result in rows.values() for line in shortfalls(result)]
+    short = [f"- {line}" for result in rows.values() for line in shortfalls(result, python)]
     for heading, notes in (("Dashes", dashes(rows.values())), ("Short of the bar", short)):
         if notes:
             lines += [f"### {heading}", "", *notes, ""]
