@@ -59,3 +59,5 @@ cdef class TimerHandle(Handle):
 
     cdef object _init_timer(self, double deadline, object given)
     cdef object _cancel(self)
+
+cpdef object entrust(Handle handle, unsigned long thread)

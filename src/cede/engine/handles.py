@@ -85,7 +85,8 @@ class Handle(Runnable):
         self._callback = callback  # None once cancelled
         self._args = args  # a tuple, None once cancelled
         self._loop = loop
-        self._shares_context = context is None  # whether `_runs_in` is a snapshot: copied before anything runs there
+        # Whether `_runs_in` is shared with others: then it is copied before anything runs there.
+        self._shares_context = native.COMPILED and context is None
         self._runs_in = native.snapshot() if context is None else context
         # _cancelled
         # _source_traceback: where it was made; debug mode only
@@ -276,6 +277,14 @@ class TimerHandle(Handle):
 
     def __ge__(self, other):
         return self._when > other._when or self == other if isinstance(other, TimerHandle) else NotImplemented
+
+
+def entrust(handle, thread):
+    """Leave a new handle to its loop; one that runs, in `thread`, will run it, so it is no garbage to look for."""
+    if thread:
+        native.untrack(handle._args)
+    else:
+        handle._track()
 
 
 native.declare(Handle, {"_cancelled": False, "_source_traceback": None, "_repr": None})

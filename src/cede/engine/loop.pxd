@@ -2,7 +2,7 @@ cimport cython
 
 from . cimport native, syscalls
 from .clock cimport Clock
-from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
+from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts
 from .pollers.base cimport Poller
 from .timers cimport TimerHeap
 from .waker cimport Waker
@@ -73,7 +73,6 @@ cdef class Loop:
     cdef object _flush_all(self, list flushing)
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
-    cdef object _append(self, Handle handle)
     cdef object _schedule(self, Handle handle, tuple args)
     @cython.locals(handle=ThreadSafeHandle)
     cdef ThreadSafeHandle _call_soon_threadsafe(self, object callback, tuple args, object context)
@@ -84,7 +83,6 @@ cdef class Loop:
     cdef object _unwatch(self, int fd, Watcher watcher)
     cdef object _check_call(self, object callback, str method)
 
-cdef object _entrust(Loop loop, Handle handle)
 
 cdef class Callbacks(Watcher):
     cdef Loop _loop

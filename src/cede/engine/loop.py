@@ -27,7 +27,7 @@ from math import inf, ulp
 
 from . import native, reports, syscalls
 from .clock import ForeignClock, as_clock
-from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, forget_contexts
+from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts
 from .pollers.base import READABLE, WRITABLE, Poller, descriptor
 from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
 from .timers import TimerHeap
@@ -181,13 +181,14 @@ class Loop:
         self._spare = None
         try:
             while index < count:
-                entry = native.take(batch, index)
+                entry = batch[index]
+                batch[index] = None
                 index += 1
                 if isinstance(entry, Handle):
                     if self._entered is not None:
                         self._leave_task()
                     entry._run()
-                    if native.is_shared(entry):
+                    if native.COMPILED and native.is_shared(entry):
                         entry._track()
                 else:
                     entry._run()
@@ -411,20 +412,21 @@ class Loop:
         handle._init(callback, args, self, context)
         if self._debug:
             handle._source_traceback = reports.callers_stack()
-        self._append(handle)
-        return handle
-
-    def _append(self, handle):
-        """Make a handle ready."""
         if self._incoming:
             self._accept_incoming()  # asyncio: what another thread asked for before goes first
         self._ready.append(handle)
-        _entrust(self, handle)
+        if native.COMPILED:
+            entrust(handle, self._thread)
+        return handle
 
     def _schedule(self, handle, args):
         """Make the handle of a done callback ready, which gets its arguments only now."""
         handle._args = args
-        self._append(handle)
+        if self._incoming:
+            self._accept_incoming()  # as in `_call_soon`
+        self._ready.append(handle)
+        if native.COMPILED:
+            entrust(handle, self._thread)
 
     def call_soon_threadsafe(self, callback, *args, context=None):
         """`call_soon` from any thread, or from a signal handler."""
@@ -443,7 +445,8 @@ class Loop:
             self._ready.append(handle)
         else:
             self._incoming.append(handle)
-        _entrust(self, handle)
+        if native.COMPILED:
+            entrust(handle, self._thread)
         self._waker._notify()
         return handle
 
@@ -472,7 +475,8 @@ class Loop:
         if self._debug:
             handle._source_traceback = reports.callers_stack()
         self._timers._add(handle)
-        _entrust(self, handle)
+        if native.COMPILED:
+            entrust(handle, self._thread)
         return handle
 
     def _arm(self, timer, deadline):
@@ -480,7 +484,8 @@ class Loop:
         timer._init(None, (), self, None)
         timer._init_timer(deadline, deadline)
         self._timers._add(timer)
-        _entrust(self, timer)
+        if native.COMPILED:
+            entrust(timer, self._thread)
 
     def _check_call(self, callback, method):
         """What `call_*` refuse: a closed loop, and in debug mode a wrong thread or a wrong callback."""
@@ -690,11 +695,3 @@ class Callbacks(Watcher):
             self._loop._ready.append(self._reader)
         if events & WRITABLE and self._writer is not None:
             self._loop._ready.append(self._writer)
-
-
-def _entrust(loop, handle):
-    """Leave a new handle to the loop: one that runs will run the handle, so it is no garbage to look for."""
-    if loop._thread:
-        native.untrack(handle._args)
-    else:
-        handle._track()

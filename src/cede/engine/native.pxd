@@ -1,6 +1,9 @@
 # The twin of native.py: the same names and arguments, inlined C bodies.
 from cpython.object cimport PyObject
 
+cdef enum:
+    COMPILED = 1
+
 cdef extern from *:
     """
     /* Cython adds a frame to the traceback for each function that an exception leaves. Ours would stand between the

@@ -11,6 +11,8 @@ The calls of the system stand in `syscalls`. This module itself is never compile
 import contextvars
 import threading
 
+COMPILED = False  # true in the twin; for what has nothing to do interpreted, and would be asked all the time
+
 # --- Coroutines and contexts ------------------------------------------------------------------
 #
 # A step of a coroutine never raises: it answers. What it yielded stands for itself; its end is a pair,
@@ -79,12 +81,9 @@ def call_one(context, callback, arg):
 copy_context = contextvars.copy_context
 
 
-def snapshot():
-    """A context with the variables as they are now, for `private_copy`: nobody may run anything in it.
-
-    Compiled, all who ask while no variable changes get the same one. Interpreted, each gets one of its own.
-    """
-    return contextvars.copy_context()
+# A context with the variables as they are now, for `private_copy`: nobody may run anything in it. Compiled, all who ask
+# while no variable changes get the same one. Interpreted, each gets one of its own.
+snapshot = contextvars.copy_context
 
 
 def private_copy(snapshot):
