@@ -72,7 +72,6 @@ def test_a_chain_of_many_tasks(run_python, end):
     "link",
     {
         "results": "f = cede.Future(loop=loop); f.set_result(p); p = f",
-        "callbacks": "f = cede.Future(loop=loop); f.add_done_callback(p.set_result if p else print); p = f",
         "exceptions": "e = KeyError(); e.f = p; f = cede.Future(loop=loop); f.set_exception(e); f.exception(); p = f",
         "subclasses": "f = Sub(loop=loop); f.set_result(p); p = f",
         "handles": "p = loop.call_soon(print, p)",
@@ -95,6 +94,33 @@ def test_many_objects_that_hold_one_another(run_python, link):
     f = e = None
     del p
     gc.collect()
+    """
+    run_python(source)
+
+
+@pytest.mark.parametrize(
+    "link",
+    {
+        "callbacks of futures": "f = cede.Future(loop=loop); f.add_done_callback(p.set_result if p else print); p = f",
+        "handles": "p = loop.call_soon(p.cancel if p else print)",
+        "handles from threads": "p = loop.call_soon_threadsafe(p.cancel if p else print)",
+        "timers": "p = loop.call_later(1, p.cancel if p else print)",
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_callbacks_that_are_methods_of_one_another(run_python, link):
+    """No tuple or list stands in between, whose end would be put off."""
+    source = f"""
+    import gc
+    import cede
+    loop = cede.new_event_loop()
+    gc.disable()
+    p = f = None
+    for _ in range({3 * MANY}):
+        {link[1]}
+    loop.close()
+    f = None
+    del p
     """
     run_python(source)
 

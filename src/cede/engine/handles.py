@@ -295,3 +295,6 @@ native.declare(TimerHandle, {"_heap": None, "_child": None, "_next": None, "_bef
 native.keep_memory(Handle, True)
 native.keep_memory(ThreadSafeHandle, True)
 native.keep_memory(TimerHandle, True)
+native.end_one_by_one(Handle)
+native.end_one_by_one(ThreadSafeHandle)
+native.end_one_by_one(TimerHandle)

@@ -299,6 +299,34 @@ cdef extern from *:
     #endif
     }
 
+    /* An end of a type's own, inside of the interpreter's trashcan; since 3.14 the interpreter sees to it itself. */
+    #define CEDE_END(name) \
+        static destructor name##_really; \
+        static void name(PyObject *o) { \
+            PyObject_GC_UnTrack(o); \
+            Py_TRASHCAN_BEGIN(o, name) \
+            name##_really(o); \
+            Py_TRASHCAN_END \
+        }
+    #if PY_VERSION_HEX < 0x030E0000
+    CEDE_END(cede_end_0)
+    CEDE_END(cede_end_1)
+    CEDE_END(cede_end_2)
+    static void cede_end_one_by_one(PyObject *kind) {
+        static const struct { destructor end, *really; } ends[] = {
+            {cede_end_0, &cede_end_0_really}, {cede_end_1, &cede_end_1_really}, {cede_end_2, &cede_end_2_really},
+        };
+        PyTypeObject *type = (PyTypeObject *)kind;
+        size_t i = 0;
+        while (i < sizeof ends / sizeof ends[0] && *ends[i].really) i++;
+        if (i == sizeof ends / sizeof ends[0]) return;
+        *ends[i].really = type->tp_dealloc;
+        type->tp_dealloc = ends[i].end;
+    }
+    #else
+    #define cede_end_one_by_one(kind) ((void)(kind))
+    #endif
+
     static CYTHON_INLINE PyObject *cede_take(PyObject *list, Py_ssize_t i) {
         PyObject *o = PyList_GET_ITEM(list, i);
         PyList_SET_ITEM(list, i, Py_NewRef(Py_None));
@@ -334,6 +362,7 @@ cdef extern from *:
     void cede_forget_contexts()
     void cede_keep_memory(object kind, int hidden)
     object cede_fresh(object kind)
+    void cede_end_one_by_one(object kind)
     void cede_drop_empty_dict(object o)
     object cede_take(list entries, Py_ssize_t index)
     void cede_clear(list entries)
@@ -408,6 +437,10 @@ cdef inline int keep_memory(object kind, bint hidden=False) except -1:
 
 cdef inline object fresh(object kind):
     return cede_fresh(kind)
+
+cdef inline int end_one_by_one(object kind) except -1:
+    cede_end_one_by_one(kind)
+    return 0
 
 cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)

@@ -134,6 +134,12 @@ def fresh(kind):
     return kind.__new__(kind)
 
 
+def end_one_by_one(kind):
+    """Let objects of the class `kind` that hold one another in a long chain be freed one after the other, not each inside of
+    the last, for which the stack might not do. At most three classes of a module. Interpreted, it is so by nature.
+    """
+
+
 def drop_empty_dict(obj):
     """Do away with an attribute dictionary in which nothing is; one is made when an attribute is set."""
 
