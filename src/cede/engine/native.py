@@ -135,7 +135,7 @@ def fresh(kind):
 
 
 def end_one_by_one(kind):
-    """Let objects of the class `kind` that hold one another in a long chain be freed one after the other, not each inside
+    """Let objects of a class that hold one another in a long chain be freed one after the other, not each inside
     of the last, for which the stack might not do. At most three classes of a module. Interpreted, it is so by nature.
     """
 
