@@ -269,8 +269,9 @@ def test_an_abandoned_loop_is_closed_with_a_warning(run_python):
             warnings.simplefilter("always")
             del loop
             gc.collect()
-        assert [w.category for w in caught][:1] == [ResourceWarning], caught
-        assert str(caught[0].message).startswith("unclosed event loop <EventLoop running=False closed=False")
+        # In which order the collector ends the loop and its sockets, which warn too, nobody knows.
+        said = [str(w.message) for w in caught if w.category is ResourceWarning]
+        assert any(line.startswith("unclosed event loop <EventLoop running=False closed=False") for line in said), caught
         assert len(os.listdir("/proc/self/fd")) == fds
     """
     run_python(source)

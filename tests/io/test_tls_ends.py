@@ -235,7 +235,9 @@ async def test_a_reset_while_reading_is_paused(world, loop, recorder):
                 break
             transport.write(bytes(1000))
             await asyncio.sleep(0.001)
-        assert isinstance(await asyncio.wait_for(protocol.lost, 5), ConnectionError)
+        lost = await asyncio.wait_for(protocol.lost, 5)
+        # With OpenSSL 3.5, Python 3.11.2's ssl does not look at what the system said.
+        assert isinstance(lost, ConnectionError) or lost.errno == ssl.SSL_ERROR_SYSCALL
 
 
 async def test_a_reset_while_shutting_down(world, loop, recorder):
