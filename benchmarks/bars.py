@@ -7,6 +7,7 @@ limit. Interpreted, nothing may be slower than stock asyncio.
 from __future__ import annotations
 
 import fnmatch
+from functools import partial
 
 from .rounds import Result
 
@@ -62,7 +63,7 @@ LIMITS: tuple[tuple[str, str, str, float], ...] = (
 )
 
 
-def _short_of_the_best_peer(result: Result, metric: str, python: str) -> list[str]:
+def _short_of_the_best_peer(python: str, result: Result, metric: str) -> list[str]:
     bars = BARS_OF.get(python, ()) + BARS
     _, package, loop = next(bar for bar in bars if fnmatch.fnmatchcase(result.name, bar[0]))
     best = result.best_peer(metric)
@@ -74,7 +75,7 @@ def _short_of_the_best_peer(result: Result, metric: str, python: str) -> list[st
     return found
 
 
-def _far_from_the_limit(result: Result, metric: str, python: str) -> list[str]:
+def _far_from_the_limit(result: Result, metric: str) -> list[str]:
     found = []
     for rows, column, limit, most in LIMITS:
         times = result.ratio(column, limit, metric)
@@ -83,7 +84,7 @@ def _far_from_the_limit(result: Result, metric: str, python: str) -> list[str]:
     return found
 
 
-def _slower_than_asyncio(result: Result, metric: str, python: str) -> list[str]:
+def _slower_than_asyncio(result: Result, metric: str) -> list[str]:
     found = []
     for column in ("package-pure", "loop-pure"):
         times = result.ratio("asyncio", column, metric)
@@ -94,10 +95,10 @@ def _slower_than_asyncio(result: Result, metric: str, python: str) -> list[str]:
 
 def shortfalls(result: Result, python: str) -> list[str]:
     """Return a line for everything that a row asks for on this version of Python and does not give."""
-    checks = (_short_of_the_best_peer, _far_from_the_limit, _slower_than_asyncio)
+    checks = (partial(_short_of_the_best_peer, python), _far_from_the_limit, _slower_than_asyncio)
     return [
         f"{result.name}{' ' + metric if metric else ''}, {found}"
         for metric in result.metrics
         for check in checks
-        for found in check(result, metric, python)
+        for found in check(result, metric)
     ]

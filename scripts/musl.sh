@@ -2,6 +2,7 @@
 # Run a musllinux wheel of dist/ where it belongs: on a Python that is built on musl. Needs root, and Debian.
 #
 #     scripts/musl.sh VERSION                       make that Python if it is not there (some minutes), then scripts/smoke.py
+#     scripts/musl.sh --versions                    say of which versions it can make one
 #     scripts/musl.sh VERSION PYTEST-ARGUMENTS...   the same, then these tests: `scripts/musl.sh 3.13 tests/engine tests/library`
 #
 # Debian has musl and a compiler for it, and no Python; so that Python is built from the sources of the Debian that has it, with
@@ -12,8 +13,13 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$ROOT"
 
 declare -A DEBIAN=([3.11]=bookworm [3.13]=trixie)
+VERSIONS=$(printf '%s\n' "${!DEBIAN[@]}" | sort | xargs)
 VERSION=${1:-}
-[[ -n $VERSION && -n ${DEBIAN[$VERSION]:-} ]] || die "which Python? One of: $(printf '%s\n' "${!DEBIAN[@]}" | sort | xargs)"
+if [[ $VERSION == --versions ]]; then
+    echo "$VERSIONS"
+    exit
+fi
+[[ -n $VERSION && -n ${DEBIAN[$VERSION]:-} ]] || die "which Python? One of: $VERSIONS"
 shift
 PLACE=${CEDE_MUSL_DIR:-/var/cache/cede/musl}
 LIBRARIES=$PLACE/libraries
@@ -36,7 +42,7 @@ attempt() {
     local log=$PLACE/$1.log
     shift
     # In a shell of its own: `set -e` is off in a condition.
-    ("$@") >"$log" 2>&1 & # shellcheck disable=SC2310
+    ("$@") >"$log" 2>&1 &
     wait $! || {
         tail -n 30 "$log" >&2
         die "that failed; the log is $log"

@@ -70,7 +70,7 @@ for version in "$@"; do
     fi
 done
 if [[ $musl == yes ]]; then
-    for version in 3.11 3.13; do
+    for version in $(scripts/musl.sh --versions); do
         scripts/musl.sh "$version" tests/engine tests/library tests/io tests/net || complain "the musllinux wheel of $version"
     done
 else

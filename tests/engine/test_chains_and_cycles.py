@@ -68,18 +68,29 @@ def test_a_chain_of_many_tasks(run_python, end):
     run_python(source, timeout=29)
 
 
+# What holds the one before; then the same with no tuple or list in between, whose end would be put off: callbacks that are
+# methods of one another.
+HOLD = {
+    "results": "f = cede.Future(loop=loop); f.set_result(p); p = f",
+    "exceptions": "e = KeyError(); e.f = p; f = cede.Future(loop=loop); f.set_exception(e); f.exception(); p = f",
+    "subclasses": "f = Sub(loop=loop); f.set_result(p); p = f",
+    "handles": "p = loop.call_soon(print, p)",
+    "timers": "p = loop.call_later(1, print, p)",
+}
+METHODS = {
+    "callbacks of futures": "f = cede.Future(loop=loop); f.add_done_callback(p.set_result if p else print); p = f",
+    "methods of handles": "p = loop.call_soon(p.cancel if p else print)",
+    "methods of handles from threads": "p = loop.call_soon_threadsafe(p.cancel if p else print)",
+    "methods of timers": "p = loop.call_later(1, p.cancel if p else print)",
+}
+
+
 @pytest.mark.parametrize(
-    "link",
-    {
-        "results": "f = cede.Future(loop=loop); f.set_result(p); p = f",
-        "exceptions": "e = KeyError(); e.f = p; f = cede.Future(loop=loop); f.set_exception(e); f.exception(); p = f",
-        "subclasses": "f = Sub(loop=loop); f.set_result(p); p = f",
-        "handles": "p = loop.call_soon(print, p)",
-        "timers": "p = loop.call_later(1, print, p)",
-    }.items(),
-    ids=lambda item: item[0],
+    ("link", "times"),
+    [*((link, MANY) for link in HOLD.values()), *((link, 3 * MANY) for link in METHODS.values())],
+    ids=[*HOLD, *METHODS],
 )
-def test_many_objects_that_hold_one_another(run_python, link):
+def test_many_objects_that_hold_one_another(run_python, link, times):
     source = f"""
     import gc
     import cede
@@ -88,39 +99,12 @@ def test_many_objects_that_hold_one_another(run_python, link):
     loop = cede.new_event_loop()
     gc.disable()
     p = f = e = None
-    for _ in range({MANY}):
-        {link[1]}
+    for _ in range({times}):
+        {link}
     loop.close()
     f = e = None
     del p
     gc.collect()
-    """
-    run_python(source)
-
-
-@pytest.mark.parametrize(
-    "link",
-    {
-        "callbacks of futures": "f = cede.Future(loop=loop); f.add_done_callback(p.set_result if p else print); p = f",
-        "handles": "p = loop.call_soon(p.cancel if p else print)",
-        "handles from threads": "p = loop.call_soon_threadsafe(p.cancel if p else print)",
-        "timers": "p = loop.call_later(1, p.cancel if p else print)",
-    }.items(),
-    ids=lambda item: item[0],
-)
-def test_callbacks_that_are_methods_of_one_another(run_python, link):
-    """No tuple or list stands in between, whose end would be put off."""
-    source = f"""
-    import gc
-    import cede
-    loop = cede.new_event_loop()
-    gc.disable()
-    p = f = None
-    for _ in range({3 * MANY}):
-        {link[1]}
-    loop.close()
-    f = None
-    del p
     """
     run_python(source)
 
