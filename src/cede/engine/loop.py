@@ -423,7 +423,7 @@ class Loop:
         """Make the handle of a done callback ready, which gets its arguments only now."""
         handle._args = args
         if self._incoming:
-            self._accept_incoming()  # as in `_call_soon`
+            self._accept_incoming()  # as in `_call_soon`; one function for both costs a call_soon 6 % interpreted
         self._ready.append(handle)
         if native.COMPILED:
             entrust(handle, self._thread)
