@@ -106,12 +106,13 @@ class Loop:
             self._waker._wanted = False
             if self._incoming:
                 self._accept_incoming()  # asyncio: before the timers that came due meanwhile
-            self._promote_due_timers()
+            if self._timers._count:
+                self._promote_due_timers()
         elif self._incoming:
             self._accept_incoming()
         if self._debug:
             self._run_ready_watched()
-        else:
+        elif self._ready:
             self._run_ready()
         if self._flushing:
             self._flush()
@@ -142,7 +143,8 @@ class Loop:
         self._waker._wanted = True
         if self._incoming:
             return 0.0
-        forget_contexts()
+        if native.COMPILED:
+            forget_contexts()
         deadline = self._timers._next_deadline()
         if deadline == inf:
             return -1.0
@@ -151,10 +153,9 @@ class Loop:
 
     def _promote_due_timers(self):
         """Make ready every timer whose deadline has come."""
-        if self._timers._count:
-            now = self._clock._now()
-            # asyncio: a deadline within the clock's resolution counts as come.
-            self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._ready)
+        now = self._clock._now()
+        # asyncio: a deadline within the clock's resolution counts as come.
+        self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._ready)
 
     def _accept_incoming(self):
         """Make ready what other threads asked for."""
@@ -175,7 +176,8 @@ class Loop:
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
         batch = self._ready
         index, count = 0, len(batch)
-        native.remember(self, batch)
+        if not native.COMPILED:
+            self._batch = batch  # code of C is not interrupted where that would help
         # Order: nothing is called from here to the loop below, so no interrupt comes in between.
         self._ready = [] if self._spare is None else self._spare
         self._spare = None
@@ -184,18 +186,17 @@ class Loop:
                 entry = batch[index]
                 batch[index] = None
                 index += 1
-                if isinstance(entry, Handle):
-                    if self._entered is not None:
-                        self._leave_task()
-                    entry._run()
-                    if native.COMPILED and native.is_shared(entry):
-                        entry._track()
-                else:
-                    entry._run()
+                # From one task to the next it is not said that none is running: the next one takes its place.
+                if self._entered is not None and type(entry) is not type(self._entered):
+                    self._leave_task()
+                entry._run()
+                if native.COMPILED and isinstance(entry, Handle) and native.is_shared(entry):
+                    entry._track()
         finally:
             if index < count:  # an interrupt: the rest runs first when the loop goes on
                 self._ready[:0], batch[index:] = batch[index:], []
-            native.remember(self, None)
+            if not native.COMPILED:
+                self._batch = None
             native.clear(batch)
             self._spare = batch
             entry = None  # interpreted, the frames of a traceback lead back to this one
@@ -236,7 +237,7 @@ class Loop:
         entry = None  # as in `_run_ready`
 
     def _leave_task(self):
-        """Say that no task is running. From one task to the next it is not said: the next one takes its place."""
+        """Say that no task is running."""
         self._entered = None
         if _current_tasks is None:
             _swap_current_task(self, None)

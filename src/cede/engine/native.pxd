@@ -446,9 +446,6 @@ cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)
     return 0
 
-cdef inline int remember(object loop, list batch) except -1:
-    return 0
-
 cdef inline int declare(object kind, dict fields) except -1:
     return 0
 

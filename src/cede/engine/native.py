@@ -160,19 +160,13 @@ def take(entries, index):
     return entry
 
 
-def clear(entries):
-    """Empty a list; compiled, it keeps its memory for what comes next."""
-    entries.clear()
+# Empty a list; compiled, it keeps its memory for what comes next.
+clear = list.clear
 
 
-# --- Threads, interrupts, numbers, references ---------------------------------------------------------------
+# --- Threads, numbers, references ---------------------------------------------------------------
 
 get_ident = threading.get_ident
-
-
-def remember(loop, batch):
-    """Have the loop know what it is running. Compiled, nothing: code of C is not interrupted where that would help."""
-    loop._batch = batch
 
 
 def seconds(number):

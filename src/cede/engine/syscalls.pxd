@@ -217,7 +217,7 @@ cdef extern from *:
         return -1;
     }
 
-    static Py_ssize_t cede_read_into(int fd, PyObject *target) {
+    static Py_ssize_t cede_receive_into(int fd, PyObject *target) {
         Py_buffer view;
         Py_ssize_t count;
         if (PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) return -2;
@@ -256,6 +256,13 @@ cdef extern from *:
     }
 
 
+    static Py_ssize_t cede_write_bytes(int fd, PyObject *data) {
+        Py_ssize_t count = write(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
+        if (count >= 0 || cede_would_block()) return count;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -2;
+    }
+
     static void cede_set_nodelay(int fd) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -285,8 +292,9 @@ cdef extern from *:
     Py_ssize_t cede_send_to(int fd, object data, object last) except -2
     object cede_address_buffer()
     object cede_accept(int fd)
-    Py_ssize_t cede_read_into(int fd, object target) except -2
+    Py_ssize_t cede_receive_into(int fd, object target) except -2
     Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
+    Py_ssize_t cede_write_bytes(int fd, object data) except -2
     void cede_set_nodelay(int fd)
     object cede_read_buffer(Py_ssize_t size)
     double cede_monotonic() nogil
@@ -321,11 +329,8 @@ cdef inline int epoll_remove(object epoll, int fd, int watched) except -1:
 cdef inline int epoll_wait(object epoll, int fd, object buffer, double timeout) except -1:
     return cede_epoll_wait(fd, buffer, timeout)
 
-cdef inline int event_fd(object buffer, int index) except -1:
-    return cede_event_fd(buffer, index)
-
-cdef inline uint32_t event_bits(object buffer, int index) noexcept:
-    return cede_event_bits(buffer, index)
+cdef inline (int, uint32_t) event(object buffer, int index) noexcept:
+    return (cede_event_fd(buffer, index), cede_event_bits(buffer, index))
 
 cdef inline object read_buffer(Py_ssize_t size):
     return cede_read_buffer(size)
@@ -351,8 +356,11 @@ cdef inline object receive_from(object sock, int fd, object buffer, Py_ssize_t s
 cdef inline Py_ssize_t send_to(object sock, int fd, object data, object last, object known) except -2:
     return cede_send_to(fd, data, last)
 
-cdef inline Py_ssize_t read_into(int fd, object buffer) except -2:
-    return cede_read_into(fd, buffer)
+cdef inline Py_ssize_t receive_into(object sock, int fd, object buffer) except -2:
+    return cede_receive_into(fd, buffer)
+
+cdef inline Py_ssize_t write_bytes(int fd, object data) except -2:
+    return cede_write_bytes(fd, data)
 
 cdef inline Py_ssize_t write(int fd, object chunks, Py_ssize_t skip, int most) except -2:
     return cede_write(fd, chunks, skip, most)

@@ -6,7 +6,6 @@ and says what came of it. It is never compiled itself.
 
 import os
 import socket
-import threading
 import time
 
 try:
@@ -63,43 +62,25 @@ def epoll_wait(epoll, fd, buffer, timeout):
     return len(buffer)
 
 
-def event_fd(buffer, index):
-    """The descriptor of the event at `index`."""
-    return buffer[index][0]
-
-
-def event_bits(buffer, index):
-    """The kernel's event bits of the event at `index`."""
-    return buffer[index][1]
+# event(buffer, index): the descriptor of the event at `index`, and the kernel's bits for what came.
+event = list.__getitem__
 
 
 # --- Bytes --------------------------------------------------------------------------------------
 
 
-class _ReadBuffer(threading.local):
-    def __init__(self, size):
-        self.memory = memoryview(bytearray(size))
-
-
 def read_buffer(size):
-    """Memory of `size` bytes into which anybody may read, as nobody keeps anything there.
-
-    Interpreted, each thread has its own: another one may run between reading and taking away.
-    """
-    return _ReadBuffer(size)
+    """Memory of `size` bytes into which anybody may read, as nobody keeps anything there. Interpreted, none."""
 
 
 def read(fd, buffer, size):
     """Read at most `size` bytes from a non-blocking descriptor.
 
-    They pass through `buffer` if they fit there. Returns b"" at the end of the stream, None if
+    Compiled, they pass through `buffer` if they fit there. Returns b"" at the end of the stream, None if
     nothing is there yet; OSError as the system says.
     """
     try:
-        memory = buffer.memory
-        if size > len(memory):
-            return os.read(fd, size)
-        return memory[: os.readv(fd, (memory,))].tobytes()
+        return os.read(fd, size)
     except (BlockingIOError, InterruptedError):
         return None
 
@@ -156,10 +137,19 @@ def send_to(sock, fd, data, last, known):
         return -1
 
 
-def read_into(fd, buffer):
-    """Read into `buffer`, a writable bytes-like object; the count, 0 at the end, -1 if nothing is there."""
+def receive_into(sock, fd, buffer):
+    """Read from a socket into `buffer`, a writable bytes-like object; the count, 0 at the end, -1 if nothing is there.
+    """
     try:
-        return os.readv(fd, (buffer,))
+        return sock.recv_into(buffer)
+    except (BlockingIOError, InterruptedError):
+        return -1
+
+
+def write_bytes(fd, data):
+    """Write what a descriptor takes of `data` (bytes) at once; return how much that was, -1 if it takes none now."""
+    try:
+        return os.write(fd, data)
     except (BlockingIOError, InterruptedError):
         return -1
 

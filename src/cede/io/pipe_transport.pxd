@@ -1,6 +1,8 @@
+from ..engine cimport syscalls
 from .endpoint cimport Endpoint
 from .write_buffer cimport WriteBuffer
 
+cdef object _BUFFER
 cdef int _READ_SIZE, _WRITES_BEFORE_WARNING
 cdef int _OPEN, _CLOSING, _LOST
 
@@ -17,5 +19,5 @@ cdef class WritePipeTransport(Endpoint):
     cdef bint _end_is_told
 
     cdef object _update_interest(self)
-    cdef void _send(self) except *
+    cdef object _write_failed(self, object exc)
     cdef object _drop_waiting(self)

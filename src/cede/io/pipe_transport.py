@@ -14,6 +14,7 @@ import os
 import stat
 import sys
 
+from ..engine import syscalls
 from .channel import CLOSING, LOST, OPEN, Channel
 from .endpoint import Endpoint
 from .write_buffer import WriteBuffer
@@ -22,6 +23,8 @@ logger = logging.getLogger("asyncio")
 
 _READ_SIZE = 64 * 1024  # bytes; what a pipe holds unless somebody widened it
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost pipe are logged from the fifth on
+
+_BUFFER = syscalls.read_buffer(_READ_SIZE)
 
 _OPEN = OPEN
 _CLOSING = CLOSING
@@ -82,18 +85,18 @@ class ReadPipeTransport(Endpoint):
                     self._schedule_reading()
 
     def _read_ready(self):
-        if not self._is_reading():
+        if self._paused or self._state != _OPEN:
             return
         try:
-            data = os.read(self._fd, _READ_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return
+            data = syscalls.read(self._fd, _BUFFER, _READ_SIZE)
         except (OSError, MemoryError) as exc:
             if getattr(exc, "errno", 0) == errno.EIO:  # a terminal whose other side has hung up
                 self._debug_error(exc, "Fatal read error on pipe transport")
             else:
                 self._report(exc, "Fatal read error on pipe transport")
             self._force_close(exc)
+            return
+        if data is None:
             return
         if data:
             self._protocol.data_received(data)
@@ -177,8 +180,10 @@ class WritePipeTransport(Endpoint):
 
     def write(self, data):
         """Send `data` (bytes, bytearray or memoryview); never blocks. A bytearray may be used again at once."""
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if type(data) is not bytes:
+            if not isinstance(data, (bytes, bytearray, memoryview)):
+                raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+            data = bytes(data)
         if not len(data):
             return
         if self._state != _OPEN:
@@ -186,31 +191,35 @@ class WritePipeTransport(Endpoint):
             if self._writes_lost > _WRITES_BEFORE_WARNING:
                 logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
             return
-        was_empty = self._out.size == 0
-        self._out.append(data)
-        if was_empty:
-            self._send()
+        sent = 0
+        if not self._out.size:
+            try:
+                sent = syscalls.write_bytes(self._fd, data)
+            except OSError as exc:
+                self._write_failed(exc)
+                return
+            if sent == len(data):
+                return
+        self._out._append(data[sent:] if sent > 0 else data)
         self._waiting = self._out.size
-        if self._state == _OPEN and self._out.size:
-            self._update_interest()
-            self._maybe_pause_protocol()
+        self._update_interest()
+        self._maybe_pause_protocol()
 
     def writelines(self, list_of_data):
         """Send each of the chunks."""
         self.write(b"".join(list_of_data))
 
-    def _send(self):
-        """Give the kernel what it takes."""
-        try:
-            self._out._send(self._fd)
-        except OSError as exc:
-            self._debug_error(exc, "Fatal write error on pipe transport")
-            self._force_close(exc)
+    def _write_failed(self, exc):
+        self._debug_error(exc, "Fatal write error on pipe transport")
+        self._force_close(exc)
 
     def _write_ready(self):
         if self._state == _LOST:
             return
-        self._send()
+        try:
+            self._out._send(self._fd)
+        except OSError as exc:
+            self._write_failed(exc)
         self._waiting = self._out.size
         if self._state == _LOST:
             return

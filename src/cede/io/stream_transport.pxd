@@ -40,13 +40,13 @@ cdef class StreamTransport(Channel):
     cdef bint _wants_data(self) noexcept
     @cython.locals(interest=int)
     cdef object _update_interest(self)
-    @cython.locals(count=Py_ssize_t, full=bint)
+    @cython.locals(left=int, count=Py_ssize_t, full=bint)
     cdef object _read(self)
     @cython.locals(count=Py_ssize_t)
     cdef object _read_into_protocol(self)
     cdef object _eof_came(self)
-    cdef object _check_write(self, str method)
-    cdef bint _is_lost(self) except -1
+    cdef object _refusal(self, str method)
+    cdef bint _is_in_vain(self) except -1
     cdef object _sent_soon(self)
     cdef object _flush(self)
     cdef object _send(self)

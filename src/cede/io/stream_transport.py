@@ -192,7 +192,9 @@ class StreamTransport(Channel):
 
     def _read(self):
         """Hand the protocol what has come; more than once only if it fills the buffer."""
-        for _ in range(_READS_PER_EVENT):
+        left = _READS_PER_EVENT
+        while left:
+            left -= 1
             try:
                 data = syscalls.read(self._fd, _shared_buffer, self._read_size)
             except (OSError, MemoryError) as exc:
@@ -228,7 +230,7 @@ class StreamTransport(Channel):
             self._fatal_error(exc, "Fatal error: protocol.get_buffer() call failed.")
             return
         try:
-            count = syscalls.read_into(self._fd, buffer)
+            count = syscalls.receive_into(self._sock, self._fd, buffer)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -288,31 +290,30 @@ class StreamTransport(Channel):
                     f"data argument must be a bytes, bytearray, or memoryview object, not {type(data).__name__!r}"
                 )
             data = bytes(data)
-        self._check_write("write")
-        if len(data) and not self._is_lost():
+        if self._eof_asked or self._empty_waiter is not None:
+            raise self._refusal("write")
+        if len(data) and not (self._state == _LOST and self._is_in_vain()):
             self._out._append(data)
             self._sent_soon()
 
     def writelines(self, list_of_data):
         """Send each of the chunks, in one system call where the kernel takes them."""
-        self._check_write("writelines")
+        if self._eof_asked or self._empty_waiter is not None:
+            raise self._refusal("writelines")
         chunks = [data if type(data) is bytes else bytes(memoryview(data)) for data in list_of_data]
         chunks = [data for data in chunks if data]
-        if chunks and not self._is_lost():
+        if chunks and not (self._state == _LOST and self._is_in_vain()):
             for data in chunks:
                 self._out._append(data)
             self._sent_soon()
 
-    def _check_write(self, method):
+    def _refusal(self, method):
         if self._eof_asked:
-            raise RuntimeError(f"Cannot call {method}() after write_eof()")
-        if self._empty_waiter is not None:
-            raise RuntimeError(f"unable to {method}; sendfile is in progress")
+            return RuntimeError(f"Cannot call {method}() after write_eof()")
+        return RuntimeError(f"unable to {method}; sendfile is in progress")
 
-    def _is_lost(self):
-        """Whether writing is in vain. asyncio: said in the log from the fifth time on."""
-        if self._state != _LOST:
-            return False
+    def _is_in_vain(self):
+        """True: writing to a lost connection is. asyncio: said in the log from the fifth time on."""
         self._writes_lost += 1
         if self._writes_lost >= _WRITES_BEFORE_WARNING:
             logger.warning("socket.send() raised exception.")
@@ -350,9 +351,10 @@ class StreamTransport(Channel):
         if self._protocol_paused and self._out.size <= self._out.low and self._state != _LOST:
             self._resume_protocol()
         if not self._out.size and self._state != _LOST:
-            self._buffer_is_empty()
-        if self._state != _LOST:
-            self._update_interest()
+            if self._state == _CLOSING or self._eof_asked or self._empty_waiter is not None:
+                self._buffer_is_empty()
+            if self._interest & _WRITABLE and self._state != _LOST:
+                self._update_interest()
 
     def _buffer_is_empty(self):
         if self._empty_waiter is not None and not self._empty_waiter.done():

@@ -59,6 +59,11 @@ class WriteBuffer:
     def _send(self, fd):
         while self.size:
             sent = syscalls.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
+            if sent == self.size:  # nearly always
+                native.clear(self._chunks)
+                self._taken = 0
+                self.size = 0
+                return True
             if sent < 0:
                 return False  # the kernel's buffer is full
             self._drop(sent)

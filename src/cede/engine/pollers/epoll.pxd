@@ -6,7 +6,8 @@ from .base cimport Poller
 
 from libc.stdint cimport uint32_t
 
-cdef int _IN, _OUT, _RDHUP, _EDGE
+cdef int _IN, _OUT, _RDHUP
+cdef int _READABLE, _WRITABLE, _HANGUP, _EDGE
 cdef uint32_t _ET
 
 cdef class EpollPoller(Poller):
@@ -23,8 +24,11 @@ cdef class EpollPoller(Poller):
     @cython.locals(watchers=list, before=Watcher)
     cdef object _remember(self, Py_ssize_t fd, Watcher watcher, int interest)
 
-    @cython.locals(count=int, index=int, watcher=Watcher, bits=int, events=int)
+    @cython.locals(count=int, index=int, fd=int, watcher=Watcher, bits=uint32_t, events=int)
     cdef object _wait(self, double timeout)
+
+@cython.locals(events=int)
+cdef int _meaning(uint32_t bits) noexcept
 
 @cython.locals(asked=uint32_t)
 cdef uint32_t _asked(int interest) noexcept

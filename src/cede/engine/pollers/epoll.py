@@ -17,6 +17,9 @@ from .base import EDGE, HANGUP, READABLE, WRITABLE, Poller
 
 _IN = 1  # EPOLLIN
 _OUT = 4  # EPOLLOUT
+_READABLE = READABLE
+_WRITABLE = WRITABLE
+_HANGUP = HANGUP
 _EDGE = EDGE
 _ET = 0x80000000  # EPOLLET
 _RDHUP = 0x2000  # EPOLLRDHUP: the peer sends no more; asked for with EPOLLIN only, as it stays
@@ -88,25 +91,31 @@ class EpollPoller(Poller):
     def _wait(self, timeout):
         count = syscalls.epoll_wait(self._epoll, self._fd, self._buffer, timeout)
         for index in range(count):
-            watcher = self._watchers[syscalls.event_fd(self._buffer, index)]
+            fd, bits = syscalls.event(self._buffer, index)
+            watcher = self._watchers[fd]
             if watcher is None:
                 continue  # removed by an earlier watcher of this wait
-            bits = syscalls.event_bits(self._buffer, index)
-            events = 0
-            if bits & ~_OUT:
-                events = READABLE
-            if bits & ~(_IN | _RDHUP):
-                events |= WRITABLE
-            events &= watcher._interest
-            if events:
-                if bits & ~(_IN | _OUT):
-                    events |= HANGUP
-                watcher._on_ready(events)
+            if bits == _IN:  # nearly always
+                events = _READABLE
+            else:
+                events = _meaning(bits)
+            if events & watcher._interest:
+                watcher._on_ready(events & (watcher._interest | _HANGUP))
 
     def close(self):
         self._epoll.close()
         self._fd = -1
         self._watchers.clear()
+
+
+def _meaning(bits):
+    """What the kernel's bits say: errors are for whoever reads or writes."""
+    events = _READABLE if bits & ~_OUT else 0
+    if bits & ~(_IN | _RDHUP):
+        events |= _WRITABLE
+    if bits & ~(_IN | _OUT):
+        events |= _HANGUP
+    return events
 
 
 def _asked(interest):
