@@ -25,9 +25,6 @@ cdef class Future(Runnable):
 
     @cython.locals(engine=Loop)
     cdef object _init(self, object loop)
-    @cython.locals(engine=Loop)
-    cdef bint _in_debug_mode(self) except -1
-    cdef object _outcome(self)
     cdef object _take_error(self)
     cdef object _cancelled_error(self)
     cdef object _resolve(self, object result)
@@ -48,7 +45,7 @@ cdef class Future(Runnable):
     cdef object _remove_waiter(self, Runnable waiter)
     cdef object _add_edge(self, object waiter)
     cdef object _discard_edge(self, object waiter)
-    cdef object _report_if_unretrieved(self)
+    cdef object _report_unretrieved(self)
     cdef bint _has_last_words(self) noexcept
 
 @cython.locals(future=Future)

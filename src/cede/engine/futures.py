@@ -68,12 +68,8 @@ class Future(Runnable):
             engine = loop
             if engine._own_scheduling:
                 self._engine = engine
-        if self._in_debug_mode():
+        if loop.get_debug() if self._engine is None else self._engine._debug:
             self._source_traceback = reports.callers_stack()
-
-    def _in_debug_mode(self):
-        engine = self._engine
-        return self._loop.get_debug() if engine is None else engine._debug
 
     # asyncio: isinstance(future, asyncio.Future) is asked by libraries.
     @property
@@ -106,12 +102,6 @@ class Future(Runnable):
 
         CancelledError if it was cancelled, InvalidStateError if it is not done.
         """
-        try:
-            return self._outcome()
-        finally:
-            self = None  # as in `__await__`
-
-    def _outcome(self):
         if self._phase == _FINISHED and self._exception is None:
             return self._result
         try:
@@ -164,7 +154,8 @@ class Future(Runnable):
             raise self._refusal()
         self._result = result
         self._phase = _FINISHED
-        self._wake_all()
+        if self._waiter is not None or self._others is not None:
+            self._wake_all()
 
     def set_exception(self, exception):
         """Mark the future done with an exception (an instance, or a class to call).
@@ -226,11 +217,10 @@ class Future(Runnable):
 
     def _ready(self, waiter):
         """Put one who waits among those about to run."""
-        engine = self._engine
         if type(waiter) is Handle:
             self._ready_callback(waiter)
-        elif engine is not None and engine._direct:
-            engine._ready.append(waiter)
+        elif self._engine is not None and self._engine._direct:
+            self._engine._ready.append(waiter)
         else:
             self._ready_slowly(waiter)
 
@@ -328,7 +318,9 @@ class Future(Runnable):
                 yield self
                 if self._phase == _PENDING:
                     raise RuntimeError("await wasn't used with future")
-            return self._outcome()
+            if self._phase == _FINISHED and self._exception is None:
+                return self._result
+            raise self._take_error()
         finally:
             self = None  # interpreted, this frame is in the traceback: no cycle of it, the error and the future
 
@@ -336,15 +328,15 @@ class Future(Runnable):
         return self.__await__()
 
     def __del__(self):
-        self._report_if_unretrieved()
+        if self._log_unretrieved:
+            self._report_unretrieved()
 
     def _has_last_words(self):
         return self._log_unretrieved
 
-    def _report_if_unretrieved(self):
-        if self._log_unretrieved:
-            self._log_unretrieved = False
-            reports.never_retrieved(self, self._exception)
+    def _report_unretrieved(self):
+        self._log_unretrieved = False
+        reports.never_retrieved(self, self._exception)
 
     # --- asyncio: what libraries read although it is private --------------------------------------
 

@@ -85,9 +85,10 @@ class Handle(Runnable):
         self._callback = callback  # None once cancelled
         self._args = args  # a tuple, None once cancelled
         self._loop = loop
-        # Whether `_runs_in` is shared with others: then it is copied before anything runs there.
-        self._shares_context = native.COMPILED and context is None
         self._runs_in = native.snapshot() if context is None else context
+        if native.COMPILED:
+            self._shares_context = context is None
+        # _shares_context: whether `_runs_in` is shared with others; then it is copied before anything runs there
         # _cancelled
         # _source_traceback: where it was made; debug mode only
         # _repr: what it looked like when cancelled; debug mode only
@@ -287,7 +288,7 @@ def entrust(handle, thread):
         handle._track()
 
 
-native.declare(Handle, {"_cancelled": False, "_source_traceback": None, "_repr": None})
+native.declare(Handle, {"_cancelled": False, "_shares_context": False, "_source_traceback": None, "_repr": None})
 native.declare(ThreadSafeHandle, {"_running_thread": 0, "_finished": None})
 native.declare(TimerHandle, {"_heap": None, "_child": None, "_next": None, "_before": None, "_order": 0})
 

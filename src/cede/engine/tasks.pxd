@@ -23,11 +23,12 @@ cdef class Task(Future):
     cdef long long _number
 
     cdef object _init_task(self, object coro, object name, object context, bint eager_start)
+    @cython.locals(engine=Loop)
     cdef object _schedule(self)
-    @cython.locals(error=object, answer=object)
+    @cython.locals(error=object, answer=object, engine=Loop)
     cdef object _run(self)
+    @cython.locals(future=Future)
     cdef object _step_error(self)
-    cdef object _outcome_of(self, Future waited)
     cdef object _outcome_of_foreign(self, object waited)
     cdef object _act_on(self, object answer)
     cdef object _suspend_on(self, Future awaited)
@@ -48,4 +49,3 @@ cdef class Task(Future):
 
 @cython.locals(task=Task)
 cdef object _make_task(Loop loop, object coro, object name, object context, dict kwargs)
-cdef object _count_task()

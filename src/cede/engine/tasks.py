@@ -31,8 +31,8 @@ _PENDING = 0
 _FINISHED = 1
 
 _SCHEDULED = 0
-_RUNNING = 1
-_WAITING = 2
+_WAITING = 1
+_RUNNING = 2  # from here on no step may begin
 _DONE = 3
 
 _tasks_made = 0  # tasks without a name of their own, so far
@@ -58,7 +58,7 @@ class Task(Future):
 
     # The fields beside Future's, None or zero by nature as those:
     #
-    #   _stage                  _SCHEDULED, _RUNNING, _WAITING or _DONE
+    #   _stage                  _SCHEDULED, _WAITING, _RUNNING or _DONE
     #   _coro, _context         the coroutine, and what it runs in
     #   _fut_waiter             what it awaits; stays, though done, until the next step begins
     #   _must_cancel            true iff the next step is to raise CancelledError
@@ -79,7 +79,8 @@ class Task(Future):
         # Order: asyncio reports a task, too, that the loop then refuses.
         self._log_destroy_pending = True
         if name is None:
-            _count_task()
+            global _tasks_made
+            _tasks_made += 1
             self._number = _tasks_made
         else:
             self._name = str(name)
@@ -101,22 +102,28 @@ class Task(Future):
 
     def _schedule(self):
         self._stage = _SCHEDULED
-        self._ready(self)
+        engine = self._engine
+        if engine is not None and engine._direct:
+            engine._ready.append(self)
+        else:
+            self._ready_slowly(self)
 
     def _run(self):
         """Take one step: run the coroutine until it awaits something that is not there, or ends."""
-        if self._stage == _RUNNING or self._stage == _DONE:
+        if self._stage >= _RUNNING:
             return
         error = None
         if self._fut_waiter is not None or self._must_cancel or self._exception is not None:
             error = self._step_error()
-        self._enter()
+        engine = self._engine
+        if engine is None or engine._entered is not self:
+            self._enter()
         self._stage = _RUNNING
         if error is None:
             answer = native.resume(self._context, self._coro)
         else:
             answer = native.throw(self._context, self._coro, error)
-        if self._engine is None:
+        if engine is None:
             running.leave_task(self._loop)
         self._act_on(answer)
         # Interpreted, the frames of a traceback lead back to this one: no cycle of it, the error and the task.
@@ -129,7 +136,13 @@ class Task(Future):
         if waited is not None:
             self._fut_waiter = None
             if type(waited) is Future or type(waited) is Task:
-                error = self._outcome_of(waited)
+                future = waited
+                if future._awaited_by is self:
+                    future._awaited_by = None
+                elif future._awaited_by is not None:
+                    future._discard_edge(self)
+                if future._phase != _FINISHED or future._exception is not None:
+                    error = future._take_error()  # a result the coroutine takes itself
             else:
                 error = self._outcome_of_foreign(waited)
         elif self._exception is not None:
@@ -140,16 +153,6 @@ class Task(Future):
             if not isinstance(error, CancelledError):
                 error = self._make_cancelled_error()
         return error
-
-    def _outcome_of(self, waited):
-        """The exception of the future that was awaited, or None: its result the coroutine takes itself."""
-        if waited._awaited_by is self:
-            waited._awaited_by = None
-        elif waited._awaited_by is not None:
-            waited._discard_edge(self)
-        if waited._phase == _FINISHED and waited._exception is None:
-            return None
-        return waited._take_error()
 
     def _outcome_of_foreign(self, waited):
         future_discard_from_awaited_by(waited, self)
@@ -296,7 +299,8 @@ class Task(Future):
     def __del__(self):
         if self._phase == _PENDING and self._log_destroy_pending:
             reports.destroyed_pending(self)
-        self._report_if_unretrieved()
+        if self._log_unretrieved:
+            self._report_unretrieved()
 
     def _has_last_words(self):
         return self._log_unretrieved or (self._phase == _PENDING and self._log_destroy_pending)
@@ -307,8 +311,6 @@ class Task(Future):
         """Become the current task. The loop leaves it when something else runs than the next task."""
         engine = self._engine
         if engine is not None:
-            if engine._entered is self:
-                return
             engine._entered = self
         if _current_tasks is None:
             _swap_current_task(self._loop, self)
@@ -420,11 +422,6 @@ def _make_task(loop, coro, name, context, kwargs):
     task._init(loop)
     task._init_task(coro, name, context, False)
     return task
-
-
-def _count_task():
-    global _tasks_made
-    _tasks_made += 1
 
 
 def _nothing():

@@ -46,7 +46,7 @@ cdef class StreamTransport(Channel):
     cdef object _read_into_protocol(self)
     cdef object _eof_came(self)
     cdef object _refusal(self, str method)
-    cdef bint _is_in_vain(self) except -1
+    cdef bint _is_lost(self) except -1
     cdef object _sent_soon(self)
     cdef object _flush(self)
     cdef object _send(self)

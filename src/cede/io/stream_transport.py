@@ -292,7 +292,7 @@ class StreamTransport(Channel):
             data = bytes(data)
         if self._eof_asked or self._empty_waiter is not None:
             raise self._refusal("write")
-        if len(data) and not (self._state == _LOST and self._is_in_vain()):
+        if len(data) and not (self._state == _LOST and self._is_lost()):
             self._out._append(data)
             self._sent_soon()
 
@@ -302,7 +302,7 @@ class StreamTransport(Channel):
             raise self._refusal("writelines")
         chunks = [data if type(data) is bytes else bytes(memoryview(data)) for data in list_of_data]
         chunks = [data for data in chunks if data]
-        if chunks and not (self._state == _LOST and self._is_in_vain()):
+        if chunks and not self._is_lost():
             for data in chunks:
                 self._out._append(data)
             self._sent_soon()
@@ -312,8 +312,10 @@ class StreamTransport(Channel):
             return RuntimeError(f"Cannot call {method}() after write_eof()")
         return RuntimeError(f"unable to {method}; sendfile is in progress")
 
-    def _is_in_vain(self):
-        """True: writing to a lost connection is. asyncio: said in the log from the fifth time on."""
+    def _is_lost(self):
+        """Whether writing is in vain. asyncio: said in the log from the fifth time on."""
+        if self._state != _LOST:
+            return False
         self._writes_lost += 1
         if self._writes_lost >= _WRITES_BEFORE_WARNING:
             logger.warning("socket.send() raised exception.")
