@@ -99,7 +99,7 @@ class Loop:
 
     def _run_once(self):
         """One turn: look outside, unless it is too early to; then run what was ready by then."""
-        if self._is_time_to_look():
+        if not self._ready or self._is_time_to_look():
             if self._entered is not None:
                 self._leave_task()
             self._poller._wait(self._patience())
@@ -118,9 +118,7 @@ class Loop:
             self._flush()
 
     def _is_time_to_look(self):
-        if not self._ready:
-            self._busy_turns = 0
-            return True
+        """Whether a loop with something to do should ask the kernel in this turn."""
         self._busy_turns += 1
         if self._busy_turns < _EAGER_TURNS:
             return True
@@ -137,7 +135,10 @@ class Loop:
 
     def _patience(self):
         """How long the poller may sleep, in seconds: 0 if something is ready, negative for ever."""
-        if self._ready or self._stopping:
+        if self._ready:
+            return 0.0
+        self._busy_turns = 0
+        if self._stopping:
             return 0.0
         # Order: first ask to be woken, then look at what came. Whoever puts something there does the opposite.
         self._waker._wanted = True

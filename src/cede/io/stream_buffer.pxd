@@ -28,6 +28,7 @@ cdef class StreamBuffer:
     cdef public bint _paused
     cdef public object _source_traceback
 
+    @cython.locals(size=Py_ssize_t)
     cdef object _feed(self, object data)
     cdef object _append(self, bytes data)
     @cython.locals(piece=bytearray)

@@ -96,11 +96,13 @@ class StreamBuffer:
         if self._piece is None and self._tail_size == 0 and self._start == len(self._chunk):
             self._chunk = data
             self._start = 0
+            size = len(data)
         else:
             self._append(data)
+            size = self._size()
         if self._waiter is not None:
             self._wake()
-        if not self._paused and self._size() > 2 * self._limit:
+        if size > 2 * self._limit and not self._paused:
             self._pause()
 
     def _append(self, data):
@@ -149,7 +151,8 @@ class StreamBuffer:
             future = waiter
             if future._phase == _PENDING:
                 future._resolve(None)
-                self._last_waiter = future
+                if native.COMPILED:
+                    self._last_waiter = future
         elif not waiter.cancelled():
             waiter.set_result(None)
 
@@ -368,14 +371,15 @@ class StreamBuffer:
     def _make_waiter(self):
         if not self._is_own_loop:
             return self._loop.create_future()
-        last = self._last_waiter
-        self._last_waiter = None
-        if last is not None and native.is_unshared(last) and last._source_traceback is None:
-            # As good as new: it was resolved with None, and nobody else knows it.
-            last._phase = _PENDING
-            last._asyncio_future_blocking = False
-            last._awaited_by = None
-            return last
+        if native.COMPILED:
+            last = self._last_waiter
+            self._last_waiter = None
+            if last is not None and native.is_unshared(last) and last._source_traceback is None:
+                # As good as new: it was resolved with None, and nobody else knows it.
+                last._phase = _PENDING
+                last._asyncio_future_blocking = False
+                last._awaited_by = None
+                return last
         return new_future(self._loop)
 
     # --- asyncio: private, and yet read and even written by programs ----------------------------------

@@ -30,6 +30,7 @@ _LOST = LOST
 
 _READ_SIZE = 64 * 1024  # bytes; the shared buffer
 _LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's, for streams that fill the shared buffer
+_SMALL_READ = 32 * 1024  # bytes; less than that, and the shared buffer will do again
 _READS_PER_EVENT = 4  # how often a stream that fills its buffer is read before others have their turn
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
 
@@ -207,7 +208,10 @@ class StreamTransport(Channel):
                 return
             count = len(data)
             full = count == self._read_size
-            self._read_size = _LARGE_READ_SIZE if count >= _READ_SIZE else _READ_SIZE
+            if full:
+                self._read_size = _LARGE_READ_SIZE
+            elif count < _SMALL_READ:
+                self._read_size = _READ_SIZE
             try:
                 native.call_method(self._context, self._protocol, "data_received", data)
             except (SystemExit, KeyboardInterrupt):
