@@ -10,21 +10,28 @@ in Python. `Done` and `Waiting` get slots of their own.
 def install(future_type, task_type):
     """Give both types the slots, and an end that calls `__del__` only if it has something to say.
 
-    Interpreted, give them what a compiled type has by nature: fields that nobody has set are None or zero.
+    Interpreted, give them what a compiled type has by nature: fields that nobody has set are None or zero. They are
+    the object's own from the start, because one that the class has, too, takes CPython twice as long to read.
     """
-    for name in _OBJECTS:
-        setattr(future_type, name, None)
-    for name in _NUMBERS:
-        setattr(future_type, name, 0)
-    for name in _FLAGS:
-        setattr(future_type, name, False)
+    future_type.__new__ = _new_future
+    task_type.__new__ = _new_task
 
 
-# Fields of Future and Task.
-_OBJECTS = ("_loop", "_engine", "_exception", "_exception_tb", "_result", "_cancel_message", "_waiter", "_others")
-_OBJECTS += ("_awaited_by", "_source_traceback", "_coro", "_context", "_name", "_fut_waiter")
-_NUMBERS = ("_phase", "_stage", "_num_cancels_requested", "_number")
-_FLAGS = ("_asyncio_future_blocking", "_log_unretrieved", "_log_destroy_pending", "_must_cancel")
+def _new_future(kind, *args, **kwargs):
+    self = object.__new__(kind)
+    self._loop = self._engine = self._waiter = self._others = self._awaited_by = None
+    self._result = self._exception = self._exception_tb = self._cancel_message = self._source_traceback = None
+    self._phase = 0
+    self._asyncio_future_blocking = self._log_unretrieved = False
+    return self
+
+
+def _new_task(kind, *args, **kwargs):
+    self = _new_future(kind)
+    self._coro = self._context = self._name = self._fut_waiter = None
+    self._stage = self._num_cancels_requested = self._number = 0
+    self._must_cancel = self._log_destroy_pending = False
+    return self
 
 
 def install_awaitables(done_type, waiting_type):

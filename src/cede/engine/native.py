@@ -129,8 +129,9 @@ def keep_memory(kind, hidden=False):
     """
 
 
-# fresh(kind): a new, uninitialized object of a class; it has no attribute dictionary until it needs one.
-fresh = object.__new__
+def fresh(kind):
+    """Return a new, uninitialized object of the class `kind`; it has no attribute dictionary until it needs one."""
+    return kind.__new__(kind)
 
 
 def end_one_by_one(kind):
