@@ -24,17 +24,14 @@ cdef class Timeout:
     cdef object _arm(self, object when, object loop)
     @cython.locals(entering=_Entering)
     cpdef __aenter__(self)
+    @cython.locals(ours=EngineTask)
     cpdef _enter(self)
     cpdef _leave(self, object exc)
 
 @cython.locals(limit=Timeout)
 cdef Timeout _timeout(object when)
+@cython.locals(ours=Loop)
 cdef object _from_now(object loop, object delay)
-cdef double _from_now_of_ours(Loop loop, object delay) except? -1.0
-cdef object _loop_of(object task)
-cdef object _loop_of_ours(EngineTask task)
-cdef long _cancellations(object task) except? -1
-cdef long _cancellations_of_ours(EngineTask task)
 
 cdef class _Deadline(TimerHandle):
     cdef Timeout _limit

@@ -111,9 +111,15 @@ class Timeout:
             raise RuntimeError("Timeout should be used inside a task")
         self._state = _ACTIVE
         self._task = task
-        self._cancelling = _cancellations(task)
+        if type(task) is EngineTask:
+            ours: Any = task
+            self._cancelling = ours._num_cancels_requested
+            loop = ours._loop
+        else:
+            self._cancelling = task.cancelling()
+            loop = get_running_loop()
         if self._when is not None:
-            self._arm(self._when, _loop_of(task))
+            self._arm(self._when, loop)
 
     def _leave(self, exc: BaseException | None) -> None:
         """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""
@@ -144,27 +150,10 @@ class Timeout:
 
 
 def _from_now(loop: AbstractEventLoop, delay: float) -> float:
-    return _from_now_of_ours(loop, delay) if isinstance(loop, Loop) else loop.time() + delay
-
-
-def _from_now_of_ours(loop: Loop, delay: float) -> float:
-    return loop._clock._now() + native.seconds(delay)  # type: ignore[no-any-return]
-
-
-def _loop_of(task: Any) -> AbstractEventLoop:
-    return _loop_of_ours(task) if type(task) is EngineTask else get_running_loop()
-
-
-def _loop_of_ours(task: Any) -> AbstractEventLoop:
-    return task._loop  # type: ignore[no-any-return]
-
-
-def _cancellations(task: Any) -> int:
-    return _cancellations_of_ours(task) if type(task) is EngineTask else task.cancelling()
-
-
-def _cancellations_of_ours(task: Any) -> int:
-    return task._num_cancels_requested  # type: ignore[no-any-return]
+    if not isinstance(loop, Loop):
+        return loop.time() + delay
+    ours: Any = loop
+    return ours._clock._now() + native.seconds(delay)  # type: ignore[no-any-return]
 
 
 class _Deadline(TimerHandle):

@@ -15,6 +15,9 @@ def install(future_type, task_type):
     """
     future_type.__new__ = _new_future
     task_type.__new__ = _new_task
+    # What `__del__` asks: an interrupt may come before an object has any field.
+    future_type._log_unretrieved = False
+    task_type._log_destroy_pending = False
 
 
 def _new_future(kind, *args, **kwargs):
@@ -22,7 +25,7 @@ def _new_future(kind, *args, **kwargs):
     self._loop = self._engine = self._waiter = self._others = self._awaited_by = None
     self._result = self._exception = self._exception_tb = self._cancel_message = self._source_traceback = None
     self._phase = 0
-    self._asyncio_future_blocking = self._log_unretrieved = False
+    self._asyncio_future_blocking = False
     return self
 
 
@@ -30,7 +33,7 @@ def _new_task(kind, *args, **kwargs):
     self = _new_future(kind)
     self._coro = self._context = self._name = self._fut_waiter = None
     self._stage = self._num_cancels_requested = self._number = 0
-    self._must_cancel = self._log_destroy_pending = False
+    self._must_cancel = False
     return self
 
 

@@ -216,9 +216,10 @@ class TimerHandle(Handle):
         # The time of the loop's clock, in seconds. Not a number compares with nothing: it would break the heap's order.
         self._deadline = deadline if deadline >= _AT_ONCE else _AT_ONCE
         self._given = None if type(given) is float else given  # the same as the caller gave it, if that was no float
-        # _heap: the TimerHeap it waits in, else None
-        # _child, _next, _before: its links there, see `timers`
-        # _order: breaks ties: equal deadlines run in the order they were asked for
+        if not native.COMPILED:  # where they are None and zero by nature
+            self._heap = None  # the TimerHeap it waits in
+            self._child = self._next = self._before = None  # its links there, see `timers`
+            self._order = 0  # breaks ties: equal deadlines run in the order they were asked for
 
     @property
     def __class__(self):
@@ -244,9 +245,10 @@ class TimerHandle(Handle):
         if not self._cancelled:
             if self._heap is not None:
                 self._heap._discard(self)
-                native.track(self)
-                if native.is_shared(self._args):
-                    native.track(self._args)
+                if native.COMPILED:
+                    native.track(self)
+                    if native.is_shared(self._args):
+                        native.track(self._args)
             Handle._cancel(self)
 
     def _repr_info(self):
@@ -290,7 +292,6 @@ def entrust(handle, thread):
 
 native.declare(Handle, {"_cancelled": False, "_shares_context": False, "_source_traceback": None, "_repr": None})
 native.declare(ThreadSafeHandle, {"_running_thread": 0, "_finished": None})
-native.declare(TimerHandle, {"_heap": None, "_child": None, "_next": None, "_before": None, "_order": 0})
 
 # They come and go with every callback.
 native.keep_memory(Handle, True)

@@ -12,22 +12,21 @@ cdef class Link(Runnable):
     cdef Join _join
     cdef Future _child
 
-    cdef object _init(self, Join join, Future child)
     cdef object _run(self)
     cdef object _withdraw(self)
 
 cdef class Join:
     cdef object _awaiter
 
+    @cython.locals(future=Future)
     cdef Link _watch(self, object child)
-    cdef Link _watch_ours(self, Future child)
     @cython.locals(link=Link)
     cdef Link _link_to(self, Future child)
     cdef object _child_done(self, object child)
+    @cython.locals(future=Future)
     cdef object _drop_edge(self, object child)
-    cdef object _discard_ours(self, Future child)
+    @cython.locals(future=Future)
     cdef object _error_of(self, object child)
-    cdef object _error_of_ours(self, Future child)
 
 cdef class Countdown(Join):
     cdef Py_ssize_t _unfinished

@@ -18,9 +18,8 @@ _FINISHED = 1
 class Link(Runnable):
     """What stands between a join and one child that is pending, in the child's line of those who wait."""
 
-    def _init(self, join, child):
-        self._join = join  # who hears of it
-        self._child = child  # the Future; a link is gone once it is done and heard of
+    # _join   who hears of it
+    # _child  the Future; a link is gone once it is done and heard of
 
     def _run(self):
         try:
@@ -56,24 +55,23 @@ class Join:
 
     def _watch(self, child):
         """Hear of the end of `child`, in a later turn even if it is done. Return the link, if one stands in it."""
-        if isinstance(child, Future):
-            return self._watch_ours(child)
-        if self._awaiter is not None:
-            future_add_to_awaited_by(child, self._awaiter)
-        child.add_done_callback(self._foreign_done)
-        return None
-
-    def _watch_ours(self, child):
-        if self._awaiter is not None:
-            child._add_edge(self._awaiter)
-        if child._phase != _PENDING:
-            child._loop.call_soon(self._foreign_done, child)
+        if not isinstance(child, Future):
+            if self._awaiter is not None:
+                future_add_to_awaited_by(child, self._awaiter)
+            child.add_done_callback(self._foreign_done)
             return None
-        return self._link_to(child)
+        future = child
+        if self._awaiter is not None:
+            future._add_edge(self._awaiter)
+        if future._phase != _PENDING:
+            future._loop.call_soon(self._foreign_done, future)
+            return None
+        return self._link_to(future)
 
     def _link_to(self, child):
         link = native.fresh(Link)
-        link._init(self, child)
+        link._join = self
+        link._child = child
         child._add_waiter(link)
         return link
 
@@ -88,24 +86,20 @@ class Join:
         if self._awaiter is None:
             return
         if isinstance(child, Future):
-            self._discard_ours(child)
+            future = child
+            future._discard_edge(self._awaiter)
         else:
             future_discard_from_awaited_by(child, self._awaiter)
 
-    def _discard_ours(self, child):
-        child._discard_edge(self._awaiter)
-
     def _error_of(self, child):
         """The exception of a child that is done, from now on retrieved; None if it has none or was cancelled."""
-        if isinstance(child, Future):
-            return self._error_of_ours(child)
-        return None if child.cancelled() else child.exception()
-
-    def _error_of_ours(self, child):
-        if child._phase == _FINISHED:
-            child._log_unretrieved = False
-            return child._exception
-        return None
+        if not isinstance(child, Future):
+            return None if child.cancelled() else child.exception()
+        future = child
+        if future._phase != _FINISHED or future._exception is None:
+            return None
+        future._log_unretrieved = False
+        return future._exception
 
 
 class Countdown(Join):

@@ -297,7 +297,7 @@ class Task(Future):
             raise exc
 
     def __del__(self):
-        if self._phase == _PENDING and self._log_destroy_pending:
+        if self._log_destroy_pending and self._phase == _PENDING:
             reports.destroyed_pending(self)
         if self._log_unretrieved:
             self._report_unretrieved()
