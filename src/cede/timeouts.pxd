@@ -40,8 +40,8 @@ cdef class _Deadline(TimerHandle):
 
 @cython.locals(deadline=_Deadline, seconds=double)
 cdef _Deadline _deadline(Timeout limit, Loop loop, object when)
+@cython.locals(deadline=_Deadline)
 cdef object _disarm(object handle)
-cdef object _discard(_Deadline deadline)
 
 cdef class _Entering(Done):
     cdef Timeout _limit

@@ -184,14 +184,11 @@ def _deadline(limit: Timeout, loop: Loop, when: float) -> _Deadline | None:
 
 
 def _disarm(handle: Any) -> None:
-    if type(handle) is _Deadline:
-        _discard(handle)
-    else:
-        handle.cancel()
-
-
-def _discard(deadline: _Deadline) -> None:
     """Cancel it; the timeout lets go of it now, and nobody else has it."""
+    if type(handle) is not _Deadline:
+        handle.cancel()
+        return
+    deadline: Any = handle
     if deadline._heap is not None:
         deadline._heap._discard(deadline)
     deadline._cancelled = True

@@ -208,7 +208,11 @@ class Future(Runnable):
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
-            self._ready(waiter)
+            engine = self._engine
+            if engine is not None and engine._direct and type(waiter) is not Handle:
+                engine._ready.append(waiter)  # nearly always
+            else:
+                self._ready(waiter)
         others = self._others
         if others is not None:
             self._others = None
@@ -217,10 +221,15 @@ class Future(Runnable):
 
     def _ready(self, waiter):
         """Put one who waits among those about to run."""
+        engine = self._engine
         if type(waiter) is Handle:
-            self._ready_callback(waiter)
-        elif self._engine is not None and self._engine._direct:
-            self._engine._ready.append(waiter)
+            handle = waiter
+            if engine is not None and engine._direct:
+                engine._schedule(handle, (self,))
+            else:
+                self._loop.call_soon(handle._callback, self, context=handle.get_context())
+        elif engine is not None and engine._direct:
+            engine._ready.append(waiter)
         else:
             self._ready_slowly(waiter)
 
@@ -232,14 +241,6 @@ class Future(Runnable):
         engine._check_closed()
         engine._check_thread()
         engine._ready.append(task)
-
-    def _ready_callback(self, handle):
-        """Schedule a done callback."""
-        engine = self._engine
-        if engine is not None and engine._direct:
-            engine._schedule(handle, (self,))
-        else:
-            self._loop.call_soon(handle._callback, self, context=handle.get_context())
 
     # --- Waiting --------------------------------------------------------------------------------
 
@@ -255,7 +256,8 @@ class Future(Runnable):
             raise self._refusal()
         handle = Handle.__new__(Handle)
         handle._init(fn, None, self._loop, context)
-        native.track(handle)
+        if native.COMPILED:
+            native.track(handle)
         self._add_waiter(handle)
 
     def remove_done_callback(self, fn):

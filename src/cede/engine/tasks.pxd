@@ -4,7 +4,7 @@ from . cimport await_slots, native
 from .futures cimport Future
 from .loop cimport Loop
 
-cdef int _PENDING, _FINISHED
+cdef int _PENDING, _CANCELLED
 cdef int _SCHEDULED, _RUNNING, _WAITING, _DONE
 cdef dict _current_tasks
 cdef object _swap_current_task, CancelledError, CoroutineType

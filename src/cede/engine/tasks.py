@@ -28,7 +28,7 @@ from .awaitables import Done, Waiting
 from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by
 
 _PENDING = 0
-_FINISHED = 1
+_CANCELLED = 2
 
 _SCHEDULED = 0
 _WAITING = 1
@@ -141,7 +141,9 @@ class Task(Future):
                     future._awaited_by = None
                 elif future._awaited_by is not None:
                     future._discard_edge(self)
-                if future._phase != _FINISHED or future._exception is not None:
+                if future._phase == _CANCELLED:
+                    error = future._cancelled_error()
+                elif future._exception is not None or future._phase == _PENDING:
                     error = future._take_error()  # a result the coroutine takes itself
             else:
                 error = self._outcome_of_foreign(waited)
