@@ -106,7 +106,7 @@ class Timeout:
     def _enter(self) -> None:
         if self._state is not _CREATED:
             raise RuntimeError("Timeout has already been entered")
-        task = current_task()
+        task: Any = current_task()
         if task is None:
             raise RuntimeError("Timeout should be used inside a task")
         self._state = _ACTIVE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 
 import pytest
 
+import cede
 from tests.io.conftest import LARGE
 
 # --- Interrupted system calls
@@ -146,6 +148,27 @@ cede.run(main())
 """
 
 
-@pytest.mark.parametrize("through", ["socket", "pipe"])
-def test_no_memory_for_what_came_ends_that_connection_only(run_python, through):
-    run_python(NO_MEMORY, through)
+def test_no_memory_for_what_came_ends_that_connection_only(run_python):
+    run_python(NO_MEMORY, "socket")
+
+
+@pytest.mark.skipif(not cede.compiled, reason="interpreted, waiting takes memory, too; the next test is for that")
+def test_no_memory_for_what_came_through_a_pipe(run_python):
+    run_python(NO_MEMORY, "pipe")
+
+
+@pytest.mark.skipif(cede.compiled, reason="compiled, nothing of Python's reads")
+async def test_no_memory_to_read_from_a_pipe(loop, loop_errors, recorder, monkeypatch):
+    def no_memory(fd, size):
+        raise MemoryError
+
+    reading, writing = os.pipe()
+    transport, protocol = await loop.connect_read_pipe(recorder, os.fdopen(reading, "rb"))
+    monkeypatch.setattr(os, "read", no_memory)
+    os.write(writing, b"x")
+    with contextlib.suppress(MemoryError):
+        await protocol.lost
+    monkeypatch.undo()
+    os.close(writing)
+    assert isinstance(loop_errors.pop()["exception"], MemoryError)
+    assert transport.is_closing()

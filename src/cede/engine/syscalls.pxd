@@ -88,6 +88,10 @@ cdef extern from *:
         return from_socket ? recv(fd, memory, size, MSG_DONTWAIT) : read(fd, memory, size);
     }
 
+    static CYTHON_INLINE Py_ssize_t cede_put(int fd, const char *memory, Py_ssize_t size, int to_socket) {
+        return to_socket ? send(fd, memory, size, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, memory, size);
+    }
+
     /* A new bytes, b"" at the end of the stream, None if nothing is there yet, NULL with an error set. */
     static PyObject *cede_take_bytes(int fd, PyObject *buffer, Py_ssize_t size, int from_socket) {
         Py_ssize_t count;
@@ -210,7 +214,7 @@ cdef extern from *:
     #define cede_address_buffer() PyByteArray_FromStringAndSize(NULL, sizeof(cede_address))
 
     static Py_ssize_t cede_send_bytes(int fd, PyObject *data) {
-        Py_ssize_t count = send(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL);
+        Py_ssize_t count = cede_put(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), 1);
         if (count >= 0) return count;
         if (cede_would_block()) return 0;
         PyErr_SetFromErrno(PyExc_OSError);
@@ -221,7 +225,7 @@ cdef extern from *:
         Py_buffer view;
         Py_ssize_t count;
         if (PyObject_GetBuffer(target, &view, PyBUF_WRITABLE) < 0) return -2;
-        count = read(fd, view.buf, view.len);
+        count = cede_get(fd, view.buf, view.len, 1);
         if (count < 0 && !cede_would_block()) {
             PyErr_SetFromErrno(PyExc_OSError);
             count = -2;
@@ -231,13 +235,14 @@ cdef extern from *:
     }
 
     #define CEDE_MOST_CHUNKS 64
-    static Py_ssize_t cede_write(int fd, PyObject *chunks, Py_ssize_t skip, int most) {
+    static Py_ssize_t cede_put_chunks(int fd, PyObject *chunks, Py_ssize_t skip, int most, int to_socket) {
         struct iovec parts[CEDE_MOST_CHUNKS];
         Py_ssize_t count, size = PyList_GET_SIZE(chunks);
         if (size == 1) {
             PyObject *chunk = PyList_GET_ITEM(chunks, 0);
-            count = write(fd, PyBytes_AS_STRING(chunk) + skip, PyBytes_GET_SIZE(chunk) - skip);
+            count = cede_put(fd, PyBytes_AS_STRING(chunk) + skip, PyBytes_GET_SIZE(chunk) - skip, to_socket);
         } else {
+            struct msghdr message;
             Py_ssize_t i;
             if (size > most) size = most;
             if (size > CEDE_MOST_CHUNKS) size = CEDE_MOST_CHUNKS;
@@ -248,7 +253,10 @@ cdef extern from *:
             }
             parts[0].iov_base = (char *)parts[0].iov_base + skip;
             parts[0].iov_len -= skip;
-            count = writev(fd, parts, (int)size);
+            memset(&message, 0, sizeof message);
+            message.msg_iov = parts;
+            message.msg_iovlen = size;
+            count = to_socket ? sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) : writev(fd, parts, (int)size);
         }
         if (count >= 0 || cede_would_block()) return count;
         PyErr_SetFromErrno(PyExc_OSError);
@@ -257,7 +265,7 @@ cdef extern from *:
 
 
     static Py_ssize_t cede_write_bytes(int fd, PyObject *data) {
-        Py_ssize_t count = write(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
+        Py_ssize_t count = cede_put(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), 0);
         if (count >= 0 || cede_would_block()) return count;
         PyErr_SetFromErrno(PyExc_OSError);
         return -2;
@@ -293,7 +301,7 @@ cdef extern from *:
     object cede_address_buffer()
     object cede_accept(int fd)
     Py_ssize_t cede_receive_into(int fd, object target) except -2
-    Py_ssize_t cede_write(int fd, object chunks, Py_ssize_t skip, int most) except -2
+    Py_ssize_t cede_put_chunks(int fd, object chunks, Py_ssize_t skip, int most, int to_socket) except -2
     Py_ssize_t cede_write_bytes(int fd, object data) except -2
     void cede_set_nodelay(int fd)
     object cede_read_buffer(Py_ssize_t size)
@@ -363,7 +371,10 @@ cdef inline Py_ssize_t write_bytes(int fd, object data) except -2:
     return cede_write_bytes(fd, data)
 
 cdef inline Py_ssize_t write(int fd, object chunks, Py_ssize_t skip, int most) except -2:
-    return cede_write(fd, chunks, skip, most)
+    return cede_put_chunks(fd, chunks, skip, most, 0)
+
+cdef inline Py_ssize_t send(object sock, int fd, object chunks, Py_ssize_t skip, int most) except -2:
+    return cede_put_chunks(fd, chunks, skip, most, 1)
 
 cdef inline int set_nodelay(object sock, int fd) except -1:
     cede_set_nodelay(fd)

@@ -169,6 +169,21 @@ def write(fd, chunks, skip, most):
         return -1
 
 
+def send(sock, fd, chunks, skip, most):
+    """Send the first `most` of `chunks` (a list of bytes), less `skip` bytes of the first one, through a socket.
+
+    Returns how many bytes it took, -1 if it takes none now; OSError as the system says.
+    """
+    try:
+        if skip:
+            return sock.sendmsg([memoryview(chunks[0])[skip:], *chunks[1:most]])
+        if len(chunks) == 1:
+            return sock.send(chunks[0])
+        return sock.sendmsg(chunks[:most])
+    except (BlockingIOError, InterruptedError):
+        return -1
+
+
 def set_nodelay(sock, fd):
     """Send small segments at once (TCP_NODELAY); sockets that are not TCP stay as they are."""
     if sock.type == socket.SOCK_STREAM and sock.proto in (0, socket.IPPROTO_TCP):

@@ -217,7 +217,7 @@ class WritePipeTransport(Endpoint):
         if self._state == _LOST:
             return
         try:
-            self._out._send(self._fd)
+            self._out._send(self._fd, None)
         except OSError as exc:
             self._write_failed(exc)
         self._waiting = self._out.size

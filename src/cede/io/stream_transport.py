@@ -197,7 +197,7 @@ class StreamTransport(Channel):
         while left:
             left -= 1
             try:
-                data = syscalls.read(self._fd, _shared_buffer, self._read_size)
+                data = syscalls.receive(self._sock, self._fd, _shared_buffer, self._read_size)
             except (OSError, MemoryError) as exc:
                 self._fatal_error(exc, "Fatal read error on socket transport")
                 return
@@ -345,7 +345,7 @@ class StreamTransport(Channel):
     def _send(self):
         """Give the kernel what it takes; act on what then holds."""
         try:
-            self._out._send(self._fd)
+            self._out._send(self._fd, self._sock)
         except (OSError, MemoryError) as exc:
             self._fatal_error(exc, "Fatal write error on socket transport")
             return
@@ -449,7 +449,7 @@ class StreamTransport(Channel):
         if self._out.size and self._flush_asked and self._state != _LOST:
             # Written in this turn: asyncio would have sent it by now.
             try:
-                self._out._send(self._fd)
+                self._out._send(self._fd, self._sock)
             except OSError:
                 pass
         self._force_close(None)

@@ -74,7 +74,7 @@ def is_idle(transport):
     if transport._state != _OPEN or transport._eof_asked or transport._empty_waiter is not None:
         return False
     try:
-        return transport._out._send(transport._fd)
+        return transport._out._send(transport._fd, transport._sock)
     except OSError:
         return False
 

@@ -13,7 +13,7 @@ cdef class WriteBuffer:
 
     cdef object _append(self, bytes data)
     @cython.locals(sent=Py_ssize_t)
-    cdef bint _send(self, int fd) except -1
+    cdef bint _send(self, int fd, object sock) except -1
     @cython.locals(done=Py_ssize_t, chunk=bytes)
     cdef object _drop(self, Py_ssize_t count)
     cpdef object clear(self)

@@ -49,16 +49,20 @@ class WriteBuffer:
             self._chunks.append(data)
         self.size += len(data)
 
-    def send(self, fd):
+    def send(self, fd, sock=None):
         """Give the kernel what it takes now; return True if nothing is left.
 
-        OSError as the system says, except that a full kernel is no error.
+        `sock` is the socket whose descriptor `fd` is, None if it is of something else. OSError as the system says,
+        except that a full kernel is no error.
         """
-        return self._send(fd)
+        return self._send(fd, sock)
 
-    def _send(self, fd):
+    def _send(self, fd, sock):
         while self.size:
-            sent = syscalls.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
+            if sock is None:
+                sent = syscalls.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
+            else:  # what the system does for sockets only takes it less
+                sent = syscalls.send(sock, fd, self._chunks, self._taken, _MOST_CHUNKS)
             if sent == self.size:  # nearly always
                 native.clear(self._chunks)
                 self._taken = 0
