@@ -102,10 +102,12 @@ import cede
 with contextlib.suppress(ImportError):
     import _colorize                            # what traceback imports when it first prints: not without memory
 
-def limit_memory(limited):
+def limit_memory():
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used if limited else resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
+
+no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 class Keeping(cede.Protocol):
     def connection_made(self, transport):
@@ -115,13 +117,13 @@ class Keeping(cede.Protocol):
     def data_received(self, data):
         self.kept.append(data)                  # nothing is freed that the next read could have
         if len(self.kept) == 3:
-            limit_memory(True)
+            limit_memory()
 
     def connection_lost(self, exc):
         self.lost.set_result(exc)
 
 def handle(loop, context):
-    limit_memory(False)
+    resource.setrlimit(resource.RLIMIT_AS, no_limit)
     told.append(context)
 
 async def main():
