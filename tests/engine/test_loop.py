@@ -635,3 +635,9 @@ def test_the_stop_may_be_taken_back(loop):
     loop.call_later(0.0005, seen.append, "later")
     loop.run_forever()
     assert seen == ["taken back", "later"]
+
+
+@pytest.mark.skipif(cede.compiled, reason="compiled, the fields are C's")
+def test_an_interpreted_loop_has_its_fields_in_a_dictionary(loop):
+    """With a few less each turn would take a third longer: see docs/design/engine.md."""
+    assert len(vars(loop)) > 30

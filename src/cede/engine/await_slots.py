@@ -2,7 +2,7 @@
 
 Compiled, `await_slots.pxd` gives the type of futures C slots: awaiting a future, or iterating over it,
 hands back the future itself as its own iterator, and each `send` looks at its state, so no iterator is
-made and no StopIteration is raised. Interpreted, nothing is installed: `Future.__await__` does the same
+made and no StopIteration is raised. Interpreted, there are no such slots: `Future.__await__` does the same
 in Python. `Done` and `Waiting` get slots of their own.
 """
 
