@@ -15,6 +15,8 @@ cdef class WaitLine:
 
     @cython.locals(waiter=Future)
     cdef bint _wake_next(self) except -1
+    @cython.locals(places=list, count=Py_ssize_t, waiter=Future)
+    cpdef wake_all(self)
     @cython.locals(places=list, index=Py_ssize_t)
     cdef object _leave(self, Future waiter)
     cdef object _clear_away(self)

@@ -100,8 +100,15 @@ class WaitLine:
 
     def wake_all(self) -> None:
         """Take out and wake everyone who still waits."""
-        while self._wake_next():
-            pass
+        places = self._places
+        count = len(places)
+        for waiter in places[self._head :]:
+            if waiter is not None and waiter._phase == _PENDING:
+                waiter._resolve(None)
+        # Order: an interrupt before this leaves in the line whom it kept from being woken.
+        del places[:count]
+        self._head = 0
+        self._left = 0
 
     def leave(self, waiter: Waiter[Any]) -> None:
         """Take out a waiter that will not use its turn. It may have been taken out already.
