@@ -6,7 +6,7 @@ from .base cimport Poller
 
 from libc.stdint cimport uint32_t
 
-cdef int _IN, _OUT, _RDHUP
+cdef uint32_t _IN, _OUT, _RDHUP
 cdef int _READABLE, _WRITABLE, _HANGUP, _EDGE
 cdef uint32_t _ET
 
