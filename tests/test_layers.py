@@ -235,10 +235,13 @@ def test_compiled_modules_are_plain_python(module: str) -> None:
     assert not re.search(r"^#\s*cython:", source_of(module).with_suffix(".pxd").read_text(encoding="utf-8"), re.M)
 
 
+UNTOLD = {list.__getitem__: 2}  # builtins that do not tell how many arguments they take
+
+
 def arity(function: Callable[..., object]) -> int:
-    """Return how many arguments it has; a builtin that does not tell is taken to have none."""
-    if function is object.__new__:
-        return 1  # it says (*args, **kwargs), and takes a class
+    """Return how many arguments it has; a builtin that does not tell is taken to have none, but for those above."""
+    if function in UNTOLD:
+        return UNTOLD[function]
     try:
         return len(signature(function).parameters)
     except ValueError:
@@ -261,7 +264,9 @@ def twin_functions_py(path: Path) -> dict[str, int]:
 def twin_functions_pxd(path: Path) -> dict[str, int]:
     """Read the `cdef inline` functions of a .pxd textually: name → number of arguments."""
     text = re.sub(r"#.*", "", path.read_text(encoding="utf-8"))
-    heads = re.findall(r"^cdef\s+inline\s+(?:\([^()]*\)\s+)?[^\n(=]*?\b(\w+)\s*\(((?:[^()]|\([^()]*\))*)\)[^\n]*:", text, re.M)
+    heads = re.findall(
+        r"^cdef\s+inline\s+(?:\([^()]*\)\s+)?[^\n(=]*?\b(\w+)\s*\(((?:[^()]|\([^()]*\))*)\)[^\n]*:", text, re.M
+    )
     return {
         name: len([arg for arg in re.sub(r"\([^()]*\)|\[[^\]]*\]", "", arguments).split(",") if arg.strip()])
         for name, arguments in heads

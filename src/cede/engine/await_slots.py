@@ -18,6 +18,8 @@ def install(future_type, task_type):
     # What `__del__` asks: an interrupt may come before an object has any field.
     future_type._log_unretrieved = False
     task_type._log_destroy_pending = False
+    # asyncio: that the class has it says that it is one of futures.
+    future_type._asyncio_future_blocking = False
 
 
 def _new_future(kind, *args, **kwargs):
@@ -25,7 +27,6 @@ def _new_future(kind, *args, **kwargs):
     self._loop = self._engine = self._waiter = self._others = self._awaited_by = None
     self._result = self._exception = self._exception_tb = self._cancel_message = self._source_traceback = None
     self._phase = 0
-    self._asyncio_future_blocking = False
     return self
 
 

@@ -138,8 +138,7 @@ def send_to(sock, fd, data, last, known):
 
 
 def receive_into(sock, fd, buffer):
-    """Read from a socket into `buffer`, a writable bytes-like object; the count, 0 at the end, -1 if nothing is there.
-    """
+    """Read from a socket into a writable bytes-like object; the count, 0 at the end, -1 if nothing is there yet."""
     try:
         return sock.recv_into(buffer)
     except (BlockingIOError, InterruptedError):
