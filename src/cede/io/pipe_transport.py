@@ -85,7 +85,7 @@ class ReadPipeTransport(Endpoint):
                     self._schedule_reading()
 
     def _read_ready(self):
-        if self._paused or self._state != _OPEN:
+        if not self._is_reading():
             return
         try:
             data = syscalls.read(self._fd, _BUFFER, _READ_SIZE)

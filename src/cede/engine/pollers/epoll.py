@@ -6,7 +6,7 @@ after fork) keeps it alive. So the owner of a descriptor removes it *before* clo
 `remove` forgives a descriptor that somebody closed behind our back. A descriptor's number is used
 again at once: an event that was fetched for the old one may be delivered to the new one's watcher,
 which then reads, finds nothing and goes on; `add` forgives a number the kernel still or no longer
-knows. And epoll_wait counts in milliseconds: the twin in `native` waits more precisely.
+knows. And epoll_wait counts in milliseconds: the twin of `syscalls` waits more precisely.
 """
 
 import errno
