@@ -200,6 +200,18 @@ def test_a_coarse_clock_fires_a_timer_within_its_resolution(turns):
         loop.close()
 
 
+@pytest.mark.parametrize("before", [*range(70), 1000])
+def test_a_timer_of_now_runs_in_the_next_turn_of_a_new_run(timed, clock, turns, before):
+    """However busy the loop was before: between runs it did nothing."""
+    turns(before, timed)
+    called = []
+    timed.call_later(1, timed.call_soon, timed.stop)  # due in the first turn, stops the loop in the second one
+    timed.call_soon(lambda: timed.call_later(0, called.append, 1))
+    clock.now += 2
+    timed.run_forever()
+    assert called == [1]
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.00005, 0.0002, 0.001, 0.0035, 0.01])
 def test_on_the_machines_clock_no_timer_is_early(either_loop, delay):
     late = []

@@ -282,11 +282,11 @@ class Loop:
                 break
 
     def _begin_running(self):
+        self._busy_turns = 0  # however busy the run before was: its turns do not count
         self._follow_time()
         self._track_origins(self._debug)
         self._saved_hooks = sys.get_asyncgen_hooks()
-        self._thread_id = threading.get_ident()
-        self._thread = self._thread_id
+        self._thread = self._thread_id = threading.get_ident()
         firstiter, finalizer = self._asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=firstiter, finalizer=finalizer)
         self._notice_signals(True)
