@@ -376,15 +376,15 @@ def test_a_hail_of_signals(run_python):
 
 
 def looks_for_signals(code):
-    """The offsets of `code` before which the interpreter may have run a signal handler: after calls, at jumps back."""
+    """The offsets of `code` before which the interpreter may have run a signal handler: after calls and jumps back."""
     offsets, before = set(), "RESUME"
     for instruction in dis.get_instructions(code):
-        if before.startswith("CALL") or before in ("RESUME", "JUMP_BACKWARD"):
+        if before == "RESUME" or before.startswith("CALL"):
             offsets.add(instruction.offset)
         if instruction.opname not in ("CACHE", "PRECALL"):
             before = instruction.opname
         if instruction.opname == "JUMP_BACKWARD":
-            offsets.add(instruction.argval)
+            offsets.add(instruction.argval)  # it looks before it jumps
     return offsets
 
 
@@ -413,8 +413,11 @@ class Interrupter:
             if frame.f_lasti in self.offsets[code]:
                 self.left -= 1
                 if self.left == 0:
-                    raise KeyboardInterrupt
+                    self.act()
         return self
+
+    def act(self):
+        raise KeyboardInterrupt
 
     def interrupt(self, function):
         """Call `function`; True if it was interrupted."""
@@ -479,6 +482,14 @@ def test_wherever_the_engine_itself_is_interrupted():
     gc.collect()
 
 
+class Finalizer(Interrupter):
+    """Does something at the `number`th place, as a finalizer or a signal's handler may, and lets the engine go on."""
+
+    def __init__(self, number, act):
+        super().__init__(number)
+        self.act = act
+
+
 def links_of(heap):
     """Return the timers of a heap, in no order, after looking at each link."""
     found = []
@@ -509,8 +520,10 @@ def use_timers(timers, heap, popped, cancelled):
 
 @pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
-def test_wherever_the_heap_of_timers_is_interrupted(loop):
+@pytest.mark.parametrize("many", [4, 64])
+def test_wherever_the_heap_of_timers_is_interrupted(loop, monkeypatch, many):
     """It is a heap still, and each timer waits in it, or was popped, or cancelled."""
+    monkeypatch.setattr("cede.engine.timers._MANY", many)
     number, interrupted = 0, True
     while interrupted:
         number += 1
@@ -526,6 +539,41 @@ def test_wherever_the_heap_of_timers_is_interrupted(loop):
         assert not gone & set(map(id, waiting)), number
         gone |= set(map(id, cancelled))  # the last one perhaps in part
         assert all(timer._scheduled or id(timer) in gone for timer in timers if timer._order), number
+        left = []
+        heap.pop_due(100.0, left)
+        assert left == sorted(waiting, key=lambda timer: (timer._deadline, timer._order)), number
+    assert number > 200
+
+
+@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+@pytest.mark.parametrize("many", [4, 64])
+@pytest.mark.parametrize("seed", range(4))
+def test_wherever_a_finalizer_cancels_and_adds_timers(loop, monkeypatch, many, seed):
+    """It is a heap still, and no other timer is lost."""
+    monkeypatch.setattr("cede.engine.timers._MANY", many)
+    number, acted = 0, True
+    while acted:
+        number, acted = number + 1, False
+        rng = random.Random(f"{seed} {number}")
+        timers = [TimerHandle(float(rng.randrange(12)), print, (), loop) for _ in range(20)]
+        late = TimerHandle(float(rng.randrange(12)), print, (), loop)
+        heap, popped, cancelled = TimerHeap(), [], []
+
+        def act():
+            nonlocal acted
+            acted = True
+            waiting = [timer for timer in timers if timer._scheduled]  # noqa: B023
+            for timer in rng.sample(waiting, min(3, len(waiting))):  # noqa: B023
+                timer.cancel()
+            heap.add(late)  # noqa: B023
+
+        Finalizer(number, act).interrupt(lambda: use_timers(timers, heap, popped, cancelled))  # noqa: B023
+        waiting = links_of(heap)
+        assert len(heap) == len(waiting) == sum(timer._scheduled for timer in [*timers, late]), number
+        assert len(popped) == len(set(map(id, popped))), number
+        for timer in timers + [late] * acted:
+            assert timer._scheduled + timer.cancelled() + (timer in popped) == 1, number
         left = []
         heap.pop_due(100.0, left)
         assert left == sorted(waiting, key=lambda timer: (timer._deadline, timer._order)), number

@@ -2,18 +2,18 @@ cimport cython
 
 from . cimport syscalls
 
-cdef double _SHORTEST_WAIT, _LONG_WAIT, _LEAD
+cdef double _SHORTEST_WAIT, _WAIT_PER_TIMER, _CROWDED_WAIT, _LONG_WAIT, _LEAD
 
 cdef class Clock:
     cdef public double resolution
 
     cdef double _now(self) except? -1.0
     @cython.locals(delay=double)
-    cdef double _wait_until(self, double deadline) except? -1.0
+    cdef double _wait_until(self, double deadline, Py_ssize_t last_due) except? -1.0
 
 cdef class ForeignClock(Clock):
     cdef readonly object clock
 
     cdef double _now(self) except? -1.0
     @cython.locals(delay=double)
-    cdef double _wait_until(self, double deadline) except? -1.0
+    cdef double _wait_until(self, double deadline, Py_ssize_t last_due) except? -1.0

@@ -10,6 +10,8 @@ import time as _time
 from . import syscalls
 
 _SHORTEST_WAIT = 50e-6  # seconds; about what it takes to be woken, and many timers may become due meanwhile
+_WAIT_PER_TIMER = 10e-6  # seconds; where many were due at once more will come, and waking costs each of them less
+_CROWDED_WAIT = 1e-3  # seconds; the most of that
 _LONG_WAIT = 2e-3  # seconds; the longer a processor has slept, the later it wakes
 _LEAD = 400e-6  # seconds; out of a long wait the loop comes this much earlier, and waits for the rest
 
@@ -23,14 +25,17 @@ class Clock:
     def _now(self):
         return syscalls.monotonic()
 
-    def _wait_until(self, deadline):
-        """How many seconds to wait now, if the next timer is due at `deadline`: 0 if it is, less if that is better."""
+    def _wait_until(self, deadline, last_due):
+        """How many seconds to wait now: 0 if that is too late, less or more than till the deadline if that is better.
+
+        The next timer is due at `deadline`, and `last_due` of them were due when the loop last looked.
+        """
         delay = deadline - self._now()
         if delay <= 0.0:
             return 0.0
         if delay > _LONG_WAIT:
             return delay - _LEAD
-        return delay if delay > _SHORTEST_WAIT else _SHORTEST_WAIT
+        return max(delay, _SHORTEST_WAIT, min(last_due * _WAIT_PER_TIMER, _CROWDED_WAIT))
 
     def time(self):
         """Return the seconds since some moment in the past, as a float."""
@@ -47,7 +52,7 @@ class ForeignClock(Clock):
     def _now(self):
         return self.clock.time()
 
-    def _wait_until(self, deadline):
+    def _wait_until(self, deadline, last_due):
         delay = deadline - self._now()
         return delay if delay > 0.0 else 0.0
 

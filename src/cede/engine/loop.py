@@ -150,7 +150,7 @@ class Loop:
         deadline = self._timers._next_deadline()
         if deadline == inf:
             return -1.0
-        delay = self._clock._wait_until(deadline)
+        delay = self._clock._wait_until(deadline, self._timers._popped)
         return delay if delay < _LONGEST_WAIT else _LONGEST_WAIT
 
     def _promote_due_timers(self):

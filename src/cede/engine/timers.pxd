@@ -3,12 +3,15 @@ cimport cython
 from .handles cimport TimerHandle, Timers
 
 cdef double _INFINITY
+cdef int _MANY
 
 cdef class TimerHeap(Timers):
     cdef TimerHandle _roots
     cdef Py_ssize_t _count
     cdef double _bound
     cdef long long _asked
+    cdef long long _settled
+    cdef Py_ssize_t _popped
 
     @cython.locals(roots=TimerHandle)
     cdef object _add(self, TimerHandle handle)
@@ -20,7 +23,7 @@ cdef class TimerHeap(Timers):
 
     cdef double _next_deadline(self) except? -1.0
 
-    @cython.locals(first=TimerHandle, children=TimerHandle)
+    @cython.locals(count=Py_ssize_t, first=TimerHandle, children=TimerHandle)
     cdef object _pop_due(self, double limit, list ready)
 
     @cython.locals(level=list, handle=TimerHandle)
@@ -30,7 +33,17 @@ cdef class TimerHeap(Timers):
     cdef object _clear(self)
 
     @cython.locals(
+        roots=list, root=TimerHandle, earlier=TimerHandle, later=TimerHandle, before=TimerHandle, sibling=TimerHandle,
+        child=TimerHandle
+    )
+    cdef object _sort_roots(self)
+
+    @cython.locals(
         last=TimerHandle, rest=TimerHandle, one=TimerHandle, other=TimerHandle, earlier=TimerHandle, later=TimerHandle,
         sibling=TimerHandle
     )
     cdef object _pair_roots(self)
+
+cpdef object _deadline_of(TimerHandle handle)
+
+cpdef object _order_of(TimerHandle handle)

@@ -9,11 +9,14 @@ first child, its parent.
   memory nor sweeping, and those that were cancelled before anybody asked for the next one were never sorted.
 - *Asking* which one is next pairs the roots until one is left: the lesser of each two keeps the other as its child.
   So each comparison is paid for by a timer that came or went, O(log n) of them a timer, amortised.
+- *Many* that came since are sorted instead, by the interpreter's own sort, and each becomes the child of the one before
+  it: a heap that is a chain, where taking out the first leaves the next one.
 
 The loop seldom asks: while it is busy, knowing that nothing is due yet is enough, and `_bound` says so.
 
 An interrupt of interpreted code comes where something was called, or a loop turns. So what changes links calls nothing,
-and leaves a heap at the end of each turn of its loop.
+and leaves a heap at the end of each turn of its loop. And what comes there need not raise: a finalizer or a signal's
+handler may add and cancel timers. So each turn begins by asking whether the handles it holds are where they were.
 
 Invariants: no handle comes before its parent, and no deadline before `_bound`. Equal deadlines go by `_order`, so they
 run in the order in which they were asked for.
@@ -22,6 +25,7 @@ run in the order in which they were asked for.
 from .handles import Timers
 
 _INFINITY = float("inf")
+_MANY = 64  # timers that came since the last time; sorting fewer costs more than pairing them
 
 
 class TimerHeap(Timers):
@@ -32,6 +36,8 @@ class TimerHeap(Timers):
         self._count = 0
         self._bound = _INFINITY  # no timer that waits is due before this
         self._asked = 0  # how many timers were ever added; the source of `_order`
+        self._settled = 0  # `_asked` when all were last made one tree
+        self._popped = 0  # how many the last `_pop_due` found
 
     def __len__(self):
         return self._count
@@ -60,12 +66,19 @@ class TimerHeap(Timers):
     def _discard(self, handle):
         if handle._heap is not self:
             return
-        children = handle._child
-        last = children
-        if children is not None:
-            while last._next is not None:
-                last = last._next
+        last = None
+        sibling = handle._child
+        while sibling is not None:
+            if sibling._heap is self:
+                last = sibling
+                sibling = last._next
+            else:
+                sibling = handle._child
+                last = None
         # Order: nothing is called from here on, so no interrupt sees half of it.
+        if handle._heap is not self:
+            return
+        children = handle._child
         before = handle._before
         sibling = handle._next
         if before is None:
@@ -97,8 +110,12 @@ class TimerHeap(Timers):
         return self._next_deadline()
 
     def _next_deadline(self):
-        if self._roots is not None:
+        if self._roots is not None and self._roots._next is not None:
+            if self._asked >= self._settled + _MANY:
+                self._sort_roots()
+            self._settled = self._asked
             self._pair_roots()
+        if self._roots is not None and self._roots._next is None:
             self._bound = self._roots._deadline
         return self._bound
 
@@ -107,10 +124,13 @@ class TimerHeap(Timers):
         self._pop_due(limit, ready)
 
     def _pop_due(self, limit, ready):
+        count = self._count
         while self._bound < limit and self._next_deadline() < limit:
-            first = self._roots  # the only one
-            children = first._child
             # Order: nothing is called from here to the end of the turn, as in `_discard`.
+            first = self._roots
+            if first is None or first._next is not None or first._deadline >= limit:
+                continue  # not the one that was found: ask again
+            children = first._child
             self._roots = children
             if children is not None:
                 children._before = None
@@ -120,6 +140,7 @@ class TimerHeap(Timers):
             if self._count == 0:
                 self._bound = _INFINITY
             ready.append(first)
+        self._popped = count - self._count
 
     def waiting(self):
         """Return the handles that wait, in no order."""
@@ -152,16 +173,46 @@ class TimerHeap(Timers):
         # A million timers that let go of one another in a chain would be a recursion a million deep.
         self._clear()
 
+    def _sort_roots(self):
+        """Make each root a child of the one that is due before it."""
+        roots = []
+        root = self._roots
+        while root is not None:
+            roots.append(root)
+            root = root._next
+        roots.sort(key=_order_of)
+        roots.sort(key=_deadline_of)  # it keeps the order of equal ones
+        earlier = None
+        for later in roots:
+            if earlier is not None and earlier._heap is self and later._heap is self:
+                # Order: nothing is called from here to the end of the turn, as in `_discard`.
+                before, sibling = later._before, later._next
+                if before is None:
+                    self._roots = sibling
+                else:
+                    before._next = sibling
+                if sibling is not None:
+                    sibling._before = before
+                child = earlier._child
+                later._next = child
+                if child is not None:
+                    child._before = later
+                later._before = earlier
+                earlier._child = later
+            earlier = later
+
     def _pair_roots(self):
         """Make one tree of all."""
-        while self._roots._next is not None:
+        while self._roots is not None and self._roots._next is not None:
             # Each pass halves the number of roots: what two became takes their place, between `last` and `rest`.
             last = None
             rest = self._roots
             while rest is not None and rest._next is not None:
+                # Order: nothing is called from here to the end of the turn, as in `_discard`.
                 one = rest
                 other = one._next
-                # Order: nothing is called from here to the end of the turn, as in `_discard`.
+                if other is None or one is not (self._roots if last is None else last._next):
+                    break
                 rest = other._next
                 if other._deadline < one._deadline or (other._deadline == one._deadline and other._order < one._order):
                     earlier = other
@@ -185,3 +236,11 @@ class TimerHeap(Timers):
                 else:
                     last._next = earlier
                 last = earlier
+
+
+def _deadline_of(handle):
+    return handle._deadline
+
+
+def _order_of(handle):
+    return handle._order
