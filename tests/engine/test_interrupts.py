@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import dis
+import functools
 import gc
 import random
 import signal
@@ -395,11 +398,11 @@ class Interrupter:
     """
 
     ENGINE = cede.__path__[0] + "/engine/"
+    offsets = {}  # code -> what `looks_for_signals` says of it; for all, as it takes long
     SPARED = ("_end_running", "_notice_signals", "_track_origins", "reports")
 
     def __init__(self, number):
         self.left = number
-        self.offsets = {}
 
     def __call__(self, frame, event, arg):
         code = frame.f_code
@@ -578,3 +581,71 @@ def test_wherever_a_finalizer_cancels_and_adds_timers(loop, monkeypatch, many, s
         heap.pop_due(100.0, left)
         assert left == sorted(waiting, key=lambda timer: (timer._deadline, timer._order)), number
     assert number > 200
+
+
+def shared_program(loop, late, ran):
+    """Tasks, futures, callbacks and timers; each name runs once, whenever what `late` holds is done to them."""
+
+    async def task(name, future):
+        with contextlib.suppress(asyncio.CancelledError):
+            ran.append(await future)
+            await asyncio.sleep(0)
+        ran.append(name)
+
+    async def main():
+        futures = [loop.create_future() for _ in range(3)]
+        tasks = [loop.create_task(task(name, future)) for name, future in zip("abc", futures, strict=True)]
+        for each in tasks:
+            each.add_done_callback(lambda each: ran.append("done"))
+        await asyncio.sleep(0)
+        late["task"] = tasks[0]
+        late["future"] = futures[1]
+        late["timer"] = loop.call_later(0.0001, ran.append, "timer")
+        loop.call_later(0.0001, ran.append, "kept")
+        loop.call_soon(ran.append, "soon")
+        for future in futures:
+            with contextlib.suppress(asyncio.InvalidStateError):  # the finalizer came first
+                future.set_result("result")
+        await asyncio.gather(*tasks, return_exceptions=True)  # one that is told to as it returns is cancelled
+        await asyncio.sleep(0.0002)
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+@pytest.mark.parametrize("what", ["schedule", "cancel", "resolve"])
+def test_wherever_a_finalizer_uses_the_loop(what):
+    """As a program's own do, that close what they held: what they ask for is done, and nothing else is lost."""
+    number, acted = 0, True
+    while acted:
+        number, acted = number + 1, False
+        loop = cede.new_event_loop()
+        reported, late, ran = [], {}, []
+        loop.set_exception_handler(lambda loop, context: reported.append(context))  # noqa: B023
+
+        def act():
+            nonlocal acted
+            acted = True
+            if what == "schedule":
+                for ask in (loop.call_soon, loop.call_soon_threadsafe, functools.partial(loop.call_later, 0)):  # noqa: B023
+                    ask(ran.append, "late")  # noqa: B023
+            elif what == "cancel" and "timer" in late:  # noqa: B023
+                late["timer"].cancel()  # noqa: B023
+                late["task"].cancel()  # noqa: B023
+            elif what == "resolve" and "timer" in late and not late["future"].done():  # noqa: B023
+                late["future"].set_result("result")  # noqa: B023
+
+        Finalizer(number, act).interrupt(lambda: shared_program(loop, late, ran))  # noqa: B023
+        run_to_the_end(loop)
+        assert not reported, (number, reported)
+        counts = collections.Counter(ran)
+        assert counts.pop("late", 0) == (3 if what == "schedule" and acted else 0), number
+        if what == "cancel":
+            assert counts.pop("timer", 0) <= 1, number
+            assert counts.pop("result") in (2, 3), number
+            counts.update({"timer": 1, "result": 3})
+        expected = {"a": 1, "b": 1, "c": 1, "done": 3, "kept": 1, "soon": 1, "timer": 1, "result": 3}
+        assert counts == expected, (number, counts)
+        loop.close()
+    assert number > 400

@@ -278,8 +278,10 @@ class Future(Runnable):
         return removed
 
     def _add_waiter(self, waiter):
-        """Let `waiter` run when this pending future is done."""
-        if self._others is not None:
+        """Let `waiter` run when this future is done, which it may be: finalizers run where they like."""
+        if self._phase != _PENDING:
+            self._ready(waiter)
+        elif self._others is not None:
             self._others.append(waiter)
         elif self._waiter is None:
             self._waiter = waiter

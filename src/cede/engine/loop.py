@@ -177,12 +177,12 @@ class Loop:
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
         batch = self._ready
-        index, count = 0, len(batch)
         if not native.COMPILED:
             self._batch = batch  # code of C is not interrupted where that would help
-        # Order: nothing is called from here to the loop below, so no interrupt comes in between.
         self._ready = [] if self._spare is None else self._spare
         self._spare = None
+        # Order: counted last, as a finalizer may come with the call and make something ready.
+        index, count = 0, len(batch)
         try:
             while index < count:
                 entry = batch[index]

@@ -195,10 +195,7 @@ class Task(Future):
                 awaited._add_edge(self)
             self._stage = _WAITING
             self._fut_waiter = awaited
-            if awaited._phase != _PENDING:
-                self._schedule()
-            else:
-                awaited._add_waiter(self)
+            awaited._add_waiter(self)
             if self._must_cancel:
                 self._pass_on_cancel()
 
