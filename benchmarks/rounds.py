@@ -62,7 +62,7 @@ def fits(peer: Peer, row: Row) -> bool:
     """Tell whether this peer can differ from its base on this row at all."""
     if peer.kind == "limit":
         # A C server is one program whatever the package; a driven coroutine is the package's own.
-        return row.limit is not None and (peer.package == "asyncio" or not row.serves)
+        return row.limit is not None and (peer.package == "asyncio" or row.limit_awaits)
     if peer.package != "asyncio" and not row.package:
         return False
     return peer.sections is None or section_of(row.module) in peer.sections

@@ -66,6 +66,7 @@ class Row:
     package: bool = True  # False iff the program is somebody else's, which imports asyncio whatever we do
     client: Any = None  # a client of clients.py; None iff the program times itself
     limit: Any = None  # the same by hand: a function(meter, **variant), or clients.LimitServer
+    limit_awaits: bool = False  # True iff that function awaits coroutines of the package
 
     @property
     def serves(self) -> bool:

@@ -3,12 +3,26 @@
 import asyncio
 import threading
 
+from benchmarks import build
 from benchmarks.row import program
 
 NUMBERS = list(range(1000))
 
 
-@program("call-soon-batch", "`call_soon`, batches of 1,000, per callback")
+def drive_batch(meter):
+    calls = build.drive().Calls()
+    batches, complete = meter.count(800), 0
+    with meter.timed(batches * 1000):
+        for _ in range(batches):
+            seen = []
+            for i in NUMBERS:
+                calls.call_soon(seen.append, i)
+            calls.run()
+            complete += len(seen) == 1000
+    meter.check((complete, seen), (batches, NUMBERS))
+
+
+@program("call-soon-batch", "`call_soon`, batches of 1,000, per callback", limit=drive_batch)
 async def batch(meter):
     loop = asyncio.get_running_loop()
     batches, complete = meter.count(800), 0
@@ -23,7 +37,23 @@ async def batch(meter):
     meter.check((complete, seen), (batches, NUMBERS))
 
 
-@program("call-soon-chain", "`call_soon`, each callback calling the next")
+def drive_chain(meter):
+    calls = build.drive().Calls()
+    left = meter.count(500_000)
+
+    def link():
+        nonlocal left
+        left -= 1
+        if left > 0:
+            calls.call_soon(link)
+
+    with meter.timed(left):
+        calls.call_soon(link)
+        calls.run()
+    meter.check(left, 0)
+
+
+@program("call-soon-chain", "`call_soon`, each callback calling the next", limit=drive_chain)
 async def chain(meter):
     loop = asyncio.get_running_loop()
     count = left = meter.count(500_000)

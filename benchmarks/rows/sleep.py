@@ -24,7 +24,10 @@ def drive(meter, tasks):
     meter.check(results, [turns] * tasks)
 
 
-@program("sleep0-{tasks}", "`sleep(0)`, tasks: {tasks:,}", each(tasks=(1, 100, 10_000)), limit=drive)
+SLEEPERS = each(tasks=(1, 100, 10_000))
+
+
+@program("sleep0-{tasks}", "`sleep(0)`, tasks: {tasks:,}", SLEEPERS, limit=drive, limit_awaits=True)
 async def sleep_zero(meter, tasks):
     turns = meter.count(STEPS // tasks)
     spinners = [asyncio.create_task(spin(turns)) for _ in range(tasks)]

@@ -1,7 +1,9 @@
 """Tasks: making, awaiting, gathering, grouping and cancelling them."""
 
 import asyncio
+import types
 
+from benchmarks import build
 from benchmarks.row import program
 
 
@@ -9,7 +11,18 @@ async def answer(value=42):
     return value
 
 
-@program("task-await", "create and await a task")
+def drive_answers(meter):
+    """The coroutines alone, each made and run to its end."""
+    ring = build.drive().ring
+    count = meter.count(150_000)
+    total = 0
+    with meter.timed(count):
+        for _ in range(count):
+            total += ring([answer()])[0]
+    meter.check(total, 42 * count)
+
+
+@program("task-await", "create and await a task", limit=drive_answers)
 async def create_and_await(meter):
     count = meter.count(150_000)
     total = 0
@@ -48,7 +61,30 @@ async def sleep_long():
         return "cancelled"
 
 
-@program("cancel", "cancel 100,000 sleeping tasks, per task")
+@types.coroutine
+def pause():
+    yield
+
+
+async def pause_long():
+    try:
+        await pause()
+    except asyncio.CancelledError:
+        return "cancelled"
+
+
+def drive_cancel(meter):
+    """The same coroutines, suspended without a timer, and the error raised in them."""
+    throw = build.drive().throw
+    sleepers = [pause_long() for _ in range(meter.count(100_000))]
+    for each in sleepers:
+        each.send(None)
+    with meter.timed(len(sleepers)):
+        results = throw(sleepers, asyncio.CancelledError)
+    meter.check(results, ["cancelled"] * len(sleepers))
+
+
+@program("cancel", "cancel 100,000 sleeping tasks, per task", limit=drive_cancel)
 async def cancel(meter):
     count = meter.count(100_000)
     sleepers = [asyncio.create_task(sleep_long()) for _ in range(count)]
