@@ -9,11 +9,11 @@ cdef class Clock:
 
     cdef double _now(self) except? -1.0
     @cython.locals(delay=double)
-    cdef double _wait_until(self, double deadline, Py_ssize_t last_due) except? -1.0
+    cdef double _wait_until(self, double deadline, Py_ssize_t lately) except? -1.0
 
 cdef class ForeignClock(Clock):
     cdef readonly object clock
 
     cdef double _now(self) except? -1.0
     @cython.locals(delay=double)
-    cdef double _wait_until(self, double deadline, Py_ssize_t last_due) except? -1.0
+    cdef double _wait_until(self, double deadline, Py_ssize_t lately) except? -1.0

@@ -25,17 +25,17 @@ class Clock:
     def _now(self):
         return syscalls.monotonic()
 
-    def _wait_until(self, deadline, last_due):
+    def _wait_until(self, deadline, lately):
         """How many seconds to wait now: 0 if that is too late, less or more than till the deadline if that is better.
 
-        The next timer is due at `deadline`, and `last_due` of them were due when the loop last looked.
+        The next timer is due at `deadline`, and `lately` of them were since the loop last waited.
         """
         delay = deadline - self._now()
         if delay <= 0.0:
             return 0.0
         if delay > _LONG_WAIT:
             return delay - _LEAD
-        return max(delay, _SHORTEST_WAIT, min(last_due * _WAIT_PER_TIMER, _CROWDED_WAIT))
+        return max(delay, _SHORTEST_WAIT, min(lately * _WAIT_PER_TIMER, _CROWDED_WAIT))
 
     def time(self):
         """Return the seconds since some moment in the past, as a float."""
@@ -52,7 +52,7 @@ class ForeignClock(Clock):
     def _now(self):
         return self.clock.time()
 
-    def _wait_until(self, deadline, last_due):
+    def _wait_until(self, deadline, lately):
         delay = deadline - self._now()
         return delay if delay > 0.0 else 0.0
 

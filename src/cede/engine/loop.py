@@ -151,6 +151,8 @@ class Loop:
         if deadline == inf:
             return -1.0
         delay = self._clock._wait_until(deadline, self._timers._popped)
+        if delay > 0.0:
+            self._timers._popped = 0
         return delay if delay < _LONGEST_WAIT else _LONGEST_WAIT
 
     def _promote_due_timers(self):
@@ -648,8 +650,7 @@ class Callbacks(Watcher):
     def __init__(self, loop, fd):
         self._loop = loop
         self._fd = fd
-        self._reader = None  # Handle, or None
-        self._writer = None
+        self._reader = self._writer = None  # Handle, or None
         self._interest = 0
 
     def _set_reader(self, handle):
@@ -688,8 +689,7 @@ class Callbacks(Watcher):
         for handle in (self._reader, self._writer):
             if handle is not None:
                 handle._cancel()
-        self._reader = None
-        self._writer = None
+        self._reader = self._writer = None
 
     def _on_ready(self, events):
         if self._loop._incoming:

@@ -37,7 +37,7 @@ class TimerHeap(Timers):
         self._bound = _INFINITY  # no timer that waits is due before this
         self._asked = 0  # how many timers were ever added; the source of `_order`
         self._settled = 0  # `_asked` when all were last made one tree
-        self._popped = 0  # how many the last `_pop_due` found
+        self._popped = 0  # how many were due since the loop last slept; it sets that back
 
     def __len__(self):
         return self._count
@@ -140,7 +140,7 @@ class TimerHeap(Timers):
             if self._count == 0:
                 self._bound = _INFINITY
             ready.append(first)
-        self._popped = count - self._count
+        self._popped += count - self._count
 
     def waiting(self):
         """Return the handles that wait, in no order."""
