@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import random
+import threading
 import time
 import weakref
 
@@ -256,6 +257,29 @@ def test_where_many_timers_were_due_the_next_ones_are_served_together(due, short
             loop.call_at(now, loop.call_later, 20e-6, loop.stop)
             loop.run_forever()
     assert max(waits) == pytest.approx(shortest)
+
+
+def test_a_crowd_of_timers_is_forgotten_after_a_wait_without_any():
+    """What was due once does not make a sleep late that comes long after."""
+    waits = []
+
+    class Watched(SelectorPoller):
+        def wait(self, timeout):
+            waits.append(timeout)
+            super().wait(timeout)
+
+    with contextlib.closing(cede.EventLoop(poller=Watched())) as loop:
+        for _ in range(500):
+            loop.call_soon(loop.call_later, 0, noop)
+        thread = threading.Timer(0.05, loop.call_soon_threadsafe, (loop.stop,))
+        thread.start()
+        loop.run_forever()
+        thread.join()
+        assert min(waits) < 0  # it waited for the thread alone
+        waits.clear()
+        loop.call_later(20e-6, loop.stop)
+        loop.run_forever()
+    assert max(waits) <= 50e-6
 
 
 def test_timers_go_by_the_monotonic_clock(loop):

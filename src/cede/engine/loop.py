@@ -136,11 +136,9 @@ class Loop:
 
     def _patience(self):
         """How long the poller may sleep, in seconds: 0 if something is ready, negative for ever."""
-        if self._ready:
+        if self._ready or self._stopping:
             return 0.0
         self._busy_turns = 0
-        if self._stopping:
-            return 0.0
         # Order: first ask to be woken, then look at what came. Whoever puts something there does the opposite.
         self._waker._wanted = True
         if self._incoming:
@@ -149,6 +147,7 @@ class Loop:
             forget_contexts()
         deadline = self._timers._next_deadline()
         if deadline == inf:
+            self._timers._popped = 0
             return -1.0
         delay = self._clock._wait_until(deadline, self._timers._popped)
         if delay > 0.0:

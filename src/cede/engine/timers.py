@@ -72,9 +72,9 @@ class TimerHeap(Timers):
             if sibling._heap is self:
                 last = sibling
                 sibling = last._next
-            else:
-                sibling = handle._child
+            else:  # cancelled meanwhile: begin anew
                 last = None
+                sibling = handle._child
         # Order: nothing is called from here on, so no interrupt sees half of it.
         if handle._heap is not self:
             return
