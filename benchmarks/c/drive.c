@@ -115,6 +115,14 @@ typedef struct {
     Py_ssize_t count, room;
 } Calls;
 
+static void forget(Call *calls, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_DECREF(calls[i].callback);
+        Py_XDECREF(calls[i].argument);
+    }
+}
+
 static PyObject *call_soon(Calls *self, PyObject *const *given, Py_ssize_t count)
 {
     if (count != 1 && count != 2) {
@@ -138,17 +146,13 @@ static PyObject *run(Calls *self, PyObject *unused)
         self->count = self->room = 0;
         for (Py_ssize_t i = 0; i < count; i++) {
             PyObject *result = PyObject_Vectorcall(calls[i].callback, &calls[i].argument, !!calls[i].argument, NULL);
-            Py_DECREF(calls[i].callback);
-            Py_XDECREF(calls[i].argument);
             if (result == NULL) {
-                while (++i < count) {
-                    Py_DECREF(calls[i].callback);
-                    Py_XDECREF(calls[i].argument);
-                }
+                forget(calls + i, count - i);
                 PyMem_Free(calls);
                 return NULL;
             }
             Py_DECREF(result);
+            forget(calls + i, 1);
         }
         PyMem_Free(calls);
     }
@@ -158,10 +162,7 @@ static PyObject *run(Calls *self, PyObject *unused)
 static void calls_dealloc(Calls *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    for (Py_ssize_t i = 0; i < self->count; i++) {
-        Py_DECREF(self->calls[i].callback);
-        Py_XDECREF(self->calls[i].argument);
-    }
+    forget(self->calls, self->count);
     PyMem_Free(self->calls);
     type->tp_free(self);
     Py_DECREF(type);

@@ -378,6 +378,16 @@ def test_a_hail_of_signals(run_python):
 # -- wherever interpreted code can be interrupted ------------------------------------------------------------------------
 
 
+def traced(test):
+    """Mark a test that does something at each place where the interpreter looks for signals."""
+    for reason, skipped in (
+        ("compiled code is interrupted only where it calls interpreted code", cede.compiled),
+        ("asks for a trace of single instructions", sys.version_info < (3, 13)),
+    ):
+        test = pytest.mark.skipif(skipped, reason=reason)(test)
+    return test
+
+
 def looks_for_signals(code):
     """The offsets of `code` before which the interpreter may have run a signal handler: after calls and jumps back."""
     offsets, before = set(), "RESUME"
@@ -459,8 +469,7 @@ def busy_program(loop, asked, ran):
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # an interrupt while its task was made
-@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+@traced
 def test_wherever_the_engine_itself_is_interrupted():
     """The loop can be used and closed, nothing runs twice, and at most the one callback that was due is lost."""
     number, interrupted = 0, True
@@ -521,8 +530,7 @@ def use_timers(timers, heap, popped, cancelled):
     heap.pop_due(9.0, popped)
 
 
-@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+@traced
 @pytest.mark.parametrize("many", [4, 64])
 def test_wherever_the_heap_of_timers_is_interrupted(loop, monkeypatch, many):
     """It is a heap still, and each timer waits in it, or was popped, or cancelled."""
@@ -548,8 +556,7 @@ def test_wherever_the_heap_of_timers_is_interrupted(loop, monkeypatch, many):
     assert number > 200
 
 
-@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+@traced
 @pytest.mark.parametrize("many", [4, 64])
 @pytest.mark.parametrize("seed", range(2))
 def test_wherever_a_finalizer_cancels_and_adds_timers(loop, monkeypatch, many, seed):
@@ -612,8 +619,7 @@ def shared_program(loop, late, ran):
     loop.run_until_complete(main())
 
 
-@pytest.mark.skipif(cede.compiled, reason="compiled code is interrupted only where it calls interpreted code")
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="asks for a trace of single instructions")
+@traced
 @pytest.mark.parametrize("first", [1, 2, 3, 4])  # of every fourth place: all at once take long
 @pytest.mark.parametrize("what", ["schedule", "cancel", "resolve"])
 def test_wherever_a_finalizer_uses_the_loop(what, first):

@@ -28,6 +28,18 @@ class FakeClock:
         return self.now
 
 
+class Watched(SelectorPoller):
+    """Notes in `waits` how long it was asked to wait."""
+
+    def __init__(self, waits):
+        super().__init__()
+        self.waits = waits
+
+    def wait(self, timeout):
+        self.waits.append(timeout)
+        super().wait(timeout)
+
+
 @pytest.fixture
 def clock():
     return FakeClock()
@@ -244,14 +256,8 @@ def test_short_sleeps_are_short(loop):
 def test_where_many_timers_were_due_the_next_ones_are_served_together(due, shortest):
     asked = 200e-6
     waits = []
-
-    class Watched(SelectorPoller):
-        def wait(self, timeout):
-            waits.append(timeout)
-            super().wait(timeout)
-
     for _ in range(20):  # a machine that has other things to do may let the deadline pass before the wait
-        with contextlib.closing(cede.EventLoop(poller=Watched())) as loop:
+        with contextlib.closing(cede.EventLoop(poller=Watched(waits))) as loop:
             now = loop.time()
             for _ in range(due - 1):
                 loop.call_at(now, noop)
@@ -266,13 +272,7 @@ def test_where_many_timers_were_due_the_next_ones_are_served_together(due, short
 def test_a_crowd_of_timers_is_forgotten_after_a_wait_without_any():
     """What was due once does not make a sleep late that comes long after."""
     waits = []
-
-    class Watched(SelectorPoller):
-        def wait(self, timeout):
-            waits.append(timeout)
-            super().wait(timeout)
-
-    with contextlib.closing(cede.EventLoop(poller=Watched())) as loop:
+    with contextlib.closing(cede.EventLoop(poller=Watched(waits))) as loop:
         thread = threading.Timer(0.05, loop.call_soon_threadsafe, (loop.stop,))
         for _ in range(500):
             loop.call_later(0, noop)

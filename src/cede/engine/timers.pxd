@@ -32,17 +32,14 @@ cdef class TimerHeap(Timers):
     @cython.locals(handle=TimerHandle, found=list)
     cdef object _clear(self)
 
-    @cython.locals(
-        roots=list, root=TimerHandle, earlier=TimerHandle, later=TimerHandle, before=TimerHandle, sibling=TimerHandle,
-        child=TimerHandle
-    )
+    @cython.locals(roots=list, root=TimerHandle, earlier=TimerHandle, later=TimerHandle)
     cdef object _sort_roots(self)
 
-    @cython.locals(
-        last=TimerHandle, rest=TimerHandle, one=TimerHandle, other=TimerHandle, earlier=TimerHandle, later=TimerHandle,
-        sibling=TimerHandle
-    )
+    @cython.locals(one=TimerHandle, other=TimerHandle, rest=TimerHandle)
     cdef object _pair_roots(self)
+
+    @cython.locals(before=TimerHandle, sibling=TimerHandle, child=TimerHandle)
+    cdef object _hang(self, TimerHandle later, TimerHandle earlier)
 
 cpdef object _deadline_of(TimerHandle handle)
 

@@ -15,8 +15,8 @@ first child, its parent.
 The loop seldom asks: while it is busy, knowing that nothing is due yet is enough, and `_bound` says so.
 
 An interrupt of interpreted code comes where something was called, or a loop turns. So what changes links calls nothing,
-and leaves a heap at the end of each turn of its loop. And what comes there need not raise: a finalizer or a signal's
-handler may add and cancel timers. So each turn begins by asking whether the handles it holds are where they were.
+and leaves a heap. And what comes there need not raise: a finalizer or a signal's handler may add and cancel timers. So
+what changes links asks first whether the handles it was given still wait.
 
 Invariants: no handle comes before its parent, and no deadline before `_bound`. Equal deadlines go by `_order`, so they
 run in the order in which they were asked for.
@@ -184,58 +184,45 @@ class TimerHeap(Timers):
         roots.sort(key=_deadline_of)  # it keeps the order of equal ones
         earlier = None
         for later in roots:
-            if earlier is not None and earlier._heap is self and later._heap is self:
-                # Order: nothing is called from here to the end of the turn, as in `_discard`.
-                before, sibling = later._before, later._next
-                if before is None:
-                    self._roots = sibling
-                else:
-                    before._next = sibling
-                if sibling is not None:
-                    sibling._before = before
-                child = earlier._child
-                later._next = child
-                if child is not None:
-                    child._before = later
-                later._before = earlier
-                earlier._child = later
+            if earlier is not None:
+                self._hang(later, earlier)
             earlier = later
 
     def _pair_roots(self):
         """Make one tree of all."""
         while self._roots is not None and self._roots._next is not None:
-            # Each pass halves the number of roots: what two became takes their place, between `last` and `rest`.
-            last = None
-            rest = self._roots
-            while rest is not None and rest._next is not None:
-                # Order: nothing is called from here to the end of the turn, as in `_discard`.
-                one = rest
+            # Each pass halves the number of roots.
+            one = self._roots
+            while one is not None:
                 other = one._next
-                if other is None or one is not (self._roots if last is None else last._next):
+                if other is None:
                     break
                 rest = other._next
                 if other._deadline < one._deadline or (other._deadline == one._deadline and other._order < one._order):
-                    earlier = other
-                    later = one
+                    self._hang(one, other)
                 else:
-                    earlier = one
-                    later = other
-                # The later becomes the earlier one's first child.
-                sibling = earlier._child
-                later._next = sibling
-                if sibling is not None:
-                    sibling._before = later
-                later._before = earlier
-                earlier._child = later
-                earlier._next = rest
-                if rest is not None:
-                    rest._before = earlier
-                earlier._before = last
-                if last is None:
-                    self._roots = earlier
-                else:
-                    last._next = earlier
-                last = earlier
+                    self._hang(other, one)
+                one = rest
+
+    def _hang(self, later, earlier):
+        """Take the root `later` from among the roots, and make it the first child of the root `earlier`."""
+        # Order: nothing is called from here on, as in `_discard`.
+        if later._heap is not self or earlier._heap is not self:
+            return
+        before = later._before
+        sibling = later._next
+        if before is None:
+            self._roots = sibling
+        else:
+            before._next = sibling
+        if sibling is not None:
+            sibling._before = before
+        child = earlier._child
+        later._next = child
+        if child is not None:
+            child._before = later
+        later._before = earlier
+        earlier._child = later
 
 
 def _deadline_of(handle):
