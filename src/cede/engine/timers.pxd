@@ -16,9 +16,7 @@ cdef class TimerHeap(Timers):
     @cython.locals(roots=TimerHandle)
     cdef object _add(self, TimerHandle handle)
 
-    @cython.locals(
-        children=TimerHandle, last=TimerHandle, before=TimerHandle, sibling=TimerHandle, roots=TimerHandle
-    )
+    @cython.locals(child=TimerHandle, before=TimerHandle, sibling=TimerHandle, roots=TimerHandle)
     cdef object _discard(self, TimerHandle handle)
 
     cdef double _next_deadline(self) except? -1.0

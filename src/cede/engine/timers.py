@@ -66,19 +66,25 @@ class TimerHeap(Timers):
     def _discard(self, handle):
         if handle._heap is not self:
             return
-        last = None
-        sibling = handle._child
-        while sibling is not None:
-            if sibling._heap is self:
-                last = sibling
-                sibling = last._next
-            else:  # cancelled meanwhile: begin anew
-                last = None
-                sibling = handle._child
-        # Order: nothing is called from here on, so no interrupt sees half of it.
+        while handle._child is not None:
+            # Order: nothing is called from here to the end of the turn, so no interrupt sees half of it.
+            child = handle._child
+            if child is None:
+                break
+            # It is a root now, before the others.
+            sibling = child._next
+            handle._child = sibling
+            if sibling is not None:
+                sibling._before = handle
+            roots = self._roots
+            child._next = roots
+            if roots is not None:
+                roots._before = child
+            child._before = None
+            self._roots = child
+        # Order: as above.
         if handle._heap is not self:
             return
-        children = handle._child
         before = handle._before
         sibling = handle._next
         if before is None:
@@ -90,15 +96,6 @@ class TimerHeap(Timers):
         if sibling is not None:
             sibling._before = before
             handle._next = None
-        if children is not None:
-            # They are roots now, before the others.
-            roots = self._roots
-            if roots is not None:
-                last._next = roots
-                roots._before = last
-            children._before = None
-            self._roots = children
-            handle._child = None
         handle._before = None
         handle._heap = None
         self._count -= 1
