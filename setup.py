@@ -31,6 +31,7 @@ COMPILED_MODULES = [
     "cede.engine.pollers.base",
     "cede.engine.pollers.epoll",
     "cede.engine.waker",
+    "cede.engine.descriptors",
     "cede.engine.loop",
     "cede.engine.futures",
     "cede.engine.awaitables",

@@ -33,7 +33,7 @@ LAYERS: dict[str, str] = {
         engine
         engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers engine.clock
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
-        engine.waker engine.loop engine.futures engine.awaitables engine.await_slots engine.tasks
+        engine.waker engine.descriptors engine.loop engine.futures engine.awaitables engine.await_slots engine.tasks
         engine.joins
     """,
     "2 io": """

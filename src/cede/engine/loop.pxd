@@ -2,8 +2,8 @@ cimport cython
 
 from . cimport native, syscalls
 from .clock cimport Clock
+from .descriptors cimport Descriptors
 from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts
-from .pollers.base cimport Poller
 from .timers cimport TimerHeap
 from .waker cimport Waker
 
@@ -12,24 +12,16 @@ cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT
 cdef dict _current_tasks
 cdef object _swap_current_task
 
-cdef class Loop:
-    cdef list _ready
+cdef class Loop(Descriptors):
     cdef list _spare
     cdef list _batch
-    cdef list _incoming
     cdef readonly TimerHeap _timers
-    cdef readonly Poller _poller
     cdef Clock _own_clock
     cdef readonly Clock _clock
     cdef double _looked
     cdef long long _busy_turns
     cdef list _flushing
-    cdef readonly dict _transports
-    cdef dict _callbacks
-    cdef dict _waits
     cdef public bint _stopping
-    cdef readonly bint _closed
-    cdef readonly bint _debug
     cdef bint _own_scheduling
     cdef bint _direct
     cdef readonly object _thread_id
@@ -53,8 +45,6 @@ cdef class Loop:
     cdef double _patience(self) except? -1.0
     @cython.locals(now=double)
     cdef object _promote_due_timers(self)
-    @cython.locals(incoming=list, count=Py_ssize_t)
-    cdef object _accept_incoming(self)
     cdef object _run_after_ready(self, Watcher watcher)
     @cython.locals(batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)
     cdef object _run_ready(self)
@@ -79,17 +69,4 @@ cdef class Loop:
     @cython.locals(handle=TimerHandle)
     cdef TimerHandle _call_at(self, double deadline, object given, object callback, tuple args, object context)
     cdef object _arm(self, TimerHandle timer, double deadline)
-    cdef object _watch(self, int fd, Watcher watcher, int interest)
-    cdef object _unwatch(self, int fd, Watcher watcher)
     cdef object _check_call(self, object callback, str method)
-
-
-cdef class Callbacks(Watcher):
-    cdef Loop _loop
-    cdef int _fd
-    cdef Handle _reader
-    cdef Handle _writer
-
-    @cython.locals(handle=Handle)
-    cdef object _displaced(self)
-    cdef object _on_ready(self, int events)

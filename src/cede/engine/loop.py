@@ -22,13 +22,13 @@ import os
 import signal
 import sys
 import threading
-import weakref
 from math import inf, ulp
 
 from . import native, reports, syscalls
 from .clock import ForeignClock, as_clock
-from .handles import Handle, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts
-from .pollers.base import READABLE, WRITABLE, Poller, descriptor
+from .descriptors import Descriptors
+from .handles import Handle, ThreadSafeHandle, TimerHandle, entrust, forget_contexts
+from .pollers.base import READABLE, Poller
 from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
 from .timers import TimerHeap
 from .waker import Waker
@@ -49,7 +49,7 @@ _current_tasks = current_tasks
 _swap_current_task = swap_current_task
 
 
-class Loop:
+class Loop(Descriptors):
     """Callbacks, timers and readiness. `EventLoop` adds asyncio's futures, tasks and I/O.
 
     `clock` has `time()` in seconds (default: the machine's monotonic clock); `poller` is a `Poller`
@@ -60,23 +60,16 @@ class Loop:
     def __init__(self, clock=None, poller=None):
         if poller is not None and not isinstance(poller, Poller):
             raise TypeError(f"poller must derive from cede.engine.pollers.base.Poller, got {poller!r}")
-        self._ready = []  # Runnables that run in the next turn, in order
+        super().__init__(DefaultPoller() if poller is None else poller)
         self._spare = []  # an empty list, which takes the place of `_ready` while that one is run; None meanwhile
         self._batch = None  # interpreted: the list that is run, None in the place of each that ran; else None
-        self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._timers = TimerHeap()
-        self._poller = DefaultPoller() if poller is None else poller
         self._own_clock = as_clock(clock)  # what time() reads
         self._clock = self._own_clock  # what timers go by: the same, unless somebody replaced time()
         self._looked = 0.0  # when the kernel was last asked, by that clock; kept in busy stretches only
         self._busy_turns = 0  # turns since the loop last had nothing to do
         self._flushing = []  # transports with output to send before the loop looks again
-        self._transports = {}  # {descriptor: weak reference to the transport that owns it}
-        self._callbacks = {}  # {descriptor: what add_reader and add_writer keep}
-        self._waits = {}  # {descriptor: what the sock_* methods keep of a socket}
         self._stopping = False
-        self._closed = False
-        self._debug = False
         # True iff no subclass has a call_soon or call_at of its own, so that what is below may go past them.
         self._own_scheduling = type(self).call_soon is Loop.call_soon and type(self).call_at is Loop.call_at
         self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed
@@ -159,14 +152,6 @@ class Loop:
         now = self._clock._now()
         # asyncio: a deadline within the clock's resolution counts as come.
         self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._ready)
-
-    def _accept_incoming(self):
-        """Make ready what other threads asked for."""
-        incoming = self._incoming
-        count = len(incoming)
-        # Order: nothing is called between these two, so no interrupt comes between them.
-        self._ready += incoming[:count]
-        del incoming[:count]
 
     def _run_after_ready(self, watcher):
         """Run a watcher that the poller told something after all that was ready before the kernel was asked."""
@@ -377,10 +362,6 @@ class Loop:
         """Return True if the loop runs, in whatever thread."""
         return self._thread_id is not None
 
-    def _check_closed(self):
-        if self._closed:
-            raise RuntimeError("Event loop is closed")
-
     def _check_running(self):
         if self.is_running():
             raise RuntimeError("This event loop is already running")
@@ -502,93 +483,6 @@ class Loop:
         if self._debug and self._thread_id is not None and self._thread_id != threading.get_ident():
             raise RuntimeError("Non-thread-safe operation invoked on an event loop other than the current one")
 
-    # --- Descriptors ------------------------------------------------------------------------------
-
-    def add_reader(self, fd, callback, *args):
-        """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is readable.
-
-        It takes the place of an earlier reader. RuntimeError if a transport uses the descriptor.
-        """
-        self._add_reader(self._unclaimed(fd), callback, *args)
-
-    def remove_reader(self, fd):
-        """Stop calling the reader of `fd`; return True if there was one."""
-        return self._remove_reader(self._unclaimed(fd))
-
-    def add_writer(self, fd, callback, *args):
-        """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is writable."""
-        self._add_writer(self._unclaimed(fd), callback, *args)
-
-    def remove_writer(self, fd):
-        """Stop calling the writer of `fd`; return True if there was one."""
-        return self._remove_writer(self._unclaimed(fd))
-
-    def _add_reader(self, fd, callback, *args, context=None):
-        handle = self._new_handle(callback, args, context)
-        self._callbacks_of(fd)._set_reader(handle)
-        return handle
-
-    def _add_writer(self, fd, callback, *args, context=None):
-        handle = self._new_handle(callback, args, context)
-        self._callbacks_of(fd)._set_writer(handle)
-        return handle
-
-    def _remove_reader(self, fd):
-        callbacks = self._callbacks.get(fd)
-        return False if callbacks is None or self._closed else callbacks._set_reader(None)
-
-    def _remove_writer(self, fd):
-        callbacks = self._callbacks.get(fd)
-        return False if callbacks is None or self._closed else callbacks._set_writer(None)
-
-    def _new_handle(self, callback, args, context):
-        self._check_closed()
-        handle = Handle(callback, args, self, context)
-        if self._debug:
-            handle._source_traceback = reports.callers_stack()
-        return handle
-
-    def _callbacks_of(self, fd):
-        callbacks = self._callbacks.get(fd)
-        if callbacks is None:
-            callbacks = Callbacks(self, fd)
-        return callbacks
-
-    def _watch(self, fd, watcher, interest):
-        """Ask the poller for `interest` in `fd` on behalf of `watcher`; 0 asks for nothing."""
-        if interest == watcher._interest:
-            return
-        if interest == 0:
-            self._poller._remove(fd)
-        elif watcher._interest == 0:
-            self._poller._add(fd, watcher, interest)
-        else:
-            self._poller._modify(fd, watcher, interest)
-        watcher._interest = interest
-
-    def _unwatch(self, fd, watcher):
-        """Ask for nothing more on behalf of `watcher`."""
-        if not self._closed:
-            self._watch(fd, watcher, 0)
-
-    def _claim(self, fd, transport):
-        """Note that `transport` owns the descriptor, so that nobody else adds callbacks to it."""
-        self._transports[fd] = weakref.ref(transport)
-
-    def _disclaim(self, fd, transport):
-        reference = self._transports.get(fd)
-        if reference is not None and reference() is transport:  # else the number is in use again
-            del self._transports[fd]
-
-    def _unclaimed(self, fileobj):
-        """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it."""
-        fd = descriptor(fileobj)
-        reference = self._transports.get(fd)
-        transport = None if reference is None else reference()
-        if transport is not None and not transport.is_closing():
-            raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
-        return fd
-
     # --- Debug mode -------------------------------------------------------------------------------
 
     def get_debug(self):
@@ -641,59 +535,3 @@ class Loop:
         "handle", "protocol", "transport", "socket", "source_traceback", "asyncgen".
         """
         reports.handle_error(self, self._exception_handler, context)
-
-
-class Callbacks(Watcher):
-    """What `add_reader` and `add_writer` keep of one descriptor."""
-
-    def __init__(self, loop, fd):
-        self._loop = loop
-        self._fd = fd
-        self._reader = self._writer = None  # Handle, or None
-        self._interest = 0
-
-    def _set_reader(self, handle):
-        """Make `handle` the reader (None: no reader); return True if there was one."""
-        previous = self._reader
-        self._update(handle, self._writer)
-        if previous is not None:
-            previous._cancel()
-        return previous is not None
-
-    def _set_writer(self, handle):
-        previous = self._writer
-        self._update(self._reader, handle)
-        if previous is not None:
-            previous._cancel()
-        return previous is not None
-
-    def _update(self, reader, writer):
-        interest = (READABLE if reader is not None else 0) | (WRITABLE if writer is not None else 0)
-        # Order: the poller may refuse the descriptor; then nothing has changed.
-        if interest and interest == self._interest:
-            # Asked again: the descriptor may have been closed behind our back, and its number be in use again.
-            self._loop._poller.modify(self._fd, self, interest)
-        else:
-            self._loop._watch(self._fd, self, interest)
-        self._reader = reader
-        self._writer = writer
-        if interest:
-            self._loop._callbacks[self._fd] = self
-        else:
-            self._loop._callbacks.pop(self._fd, None)
-
-    def _displaced(self):
-        self._interest = 0
-        self._loop._callbacks.pop(self._fd, None)
-        for handle in (self._reader, self._writer):
-            if handle is not None:
-                handle._cancel()
-        self._reader = self._writer = None
-
-    def _on_ready(self, events):
-        if self._loop._incoming:
-            self._loop._accept_incoming()  # asyncio: what another thread asked for before goes first
-        if events & READABLE and self._reader is not None:
-            self._loop._ready.append(self._reader)
-        if events & WRITABLE and self._writer is not None:
-            self._loop._ready.append(self._writer)

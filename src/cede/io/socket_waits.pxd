@@ -3,7 +3,8 @@ cimport cython
 from ..engine cimport syscalls
 from ..engine.futures cimport Future, new_future
 from ..engine.handles cimport Watcher
-from ..engine.loop cimport Callbacks, Loop
+from ..engine.descriptors cimport Callbacks
+from ..engine.loop cimport Loop
 from ..engine.pollers.base cimport Poller
 
 cdef Py_ssize_t _MOST

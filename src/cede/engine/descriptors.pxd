@@ -1,0 +1,30 @@
+cimport cython
+
+from .handles cimport Handle, Watcher
+from .pollers.base cimport Poller
+
+cdef class Descriptors:
+    cdef list _ready
+    cdef list _incoming
+    cdef readonly Poller _poller
+    cdef readonly dict _transports
+    cdef dict _callbacks
+    cdef dict _waits
+    cdef readonly bint _closed
+    cdef readonly bint _debug
+
+    cdef object _watch(self, int fd, Watcher watcher, int interest)
+    cdef object _unwatch(self, int fd, Watcher watcher)
+    @cython.locals(incoming=list, count=Py_ssize_t)
+    cdef object _accept_incoming(self)
+
+
+cdef class Callbacks(Watcher):
+    cdef Descriptors _loop
+    cdef int _fd
+    cdef Handle _reader
+    cdef Handle _writer
+
+    @cython.locals(handle=Handle)
+    cdef object _displaced(self)
+    cdef object _on_ready(self, int events)

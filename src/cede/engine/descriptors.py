@@ -1,0 +1,178 @@
+"""Descriptors: what a loop watches, and who is told.
+
+`add_reader` and `add_writer` keep a pair of callbacks for each descriptor, a watcher as a transport is one, and refuse
+the descriptors that a transport owns. `Loop` adds the turn to it.
+"""
+
+import weakref
+
+from . import reports
+from .handles import Handle, Watcher
+from .pollers.base import READABLE, WRITABLE, descriptor
+
+
+class Descriptors:
+    """The part of a `Loop` that watches."""
+
+    def __init__(self, poller):
+        self._ready = []  # Runnables that run in the next turn, in order
+        self._incoming = []  # handles from other threads: they append, the loop takes from the front
+        self._poller = poller
+        self._transports = {}  # {descriptor: weak reference to the transport that owns it}
+        self._callbacks = {}  # {descriptor: what add_reader and add_writer keep}
+        self._waits = {}  # {descriptor: what the sock_* methods keep of a socket}
+        self._closed = False
+        self._debug = False
+
+    def add_reader(self, fd, callback, *args):
+        """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is readable.
+
+        It takes the place of an earlier reader. RuntimeError if a transport uses the descriptor.
+        """
+        self._add_reader(self._unclaimed(fd), callback, *args)
+
+    def remove_reader(self, fd):
+        """Stop calling the reader of `fd`; return True if there was one."""
+        return self._remove_reader(self._unclaimed(fd))
+
+    def add_writer(self, fd, callback, *args):
+        """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is writable."""
+        self._add_writer(self._unclaimed(fd), callback, *args)
+
+    def remove_writer(self, fd):
+        """Stop calling the writer of `fd`; return True if there was one."""
+        return self._remove_writer(self._unclaimed(fd))
+
+    def _add_reader(self, fd, callback, *args, context=None):
+        handle = self._new_handle(callback, args, context)
+        self._callbacks_of(fd)._set_reader(handle)
+        return handle
+
+    def _add_writer(self, fd, callback, *args, context=None):
+        handle = self._new_handle(callback, args, context)
+        self._callbacks_of(fd)._set_writer(handle)
+        return handle
+
+    def _remove_reader(self, fd):
+        callbacks = self._callbacks.get(fd)
+        return False if callbacks is None or self._closed else callbacks._set_reader(None)
+
+    def _remove_writer(self, fd):
+        callbacks = self._callbacks.get(fd)
+        return False if callbacks is None or self._closed else callbacks._set_writer(None)
+
+    def _new_handle(self, callback, args, context):
+        self._check_closed()
+        handle = Handle(callback, args, self, context)
+        if self._debug:
+            handle._source_traceback = reports.callers_stack()
+        return handle
+
+    def _callbacks_of(self, fd):
+        callbacks = self._callbacks.get(fd)
+        if callbacks is None:
+            callbacks = Callbacks(self, fd)
+        return callbacks
+
+    def _watch(self, fd, watcher, interest):
+        """Ask the poller for `interest` in `fd` on behalf of `watcher`; 0 asks for nothing."""
+        if interest == watcher._interest:
+            return
+        if interest == 0:
+            self._poller._remove(fd)
+        elif watcher._interest == 0:
+            self._poller._add(fd, watcher, interest)
+        else:
+            self._poller._modify(fd, watcher, interest)
+        watcher._interest = interest
+
+    def _unwatch(self, fd, watcher):
+        """Ask for nothing more on behalf of `watcher`."""
+        if not self._closed:
+            self._watch(fd, watcher, 0)
+
+    def _claim(self, fd, transport):
+        """Note that `transport` owns the descriptor, so that nobody else adds callbacks to it."""
+        self._transports[fd] = weakref.ref(transport)
+
+    def _disclaim(self, fd, transport):
+        reference = self._transports.get(fd)
+        if reference is not None and reference() is transport:  # else the number is in use again
+            del self._transports[fd]
+
+    def _unclaimed(self, fileobj):
+        """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it."""
+        fd = descriptor(fileobj)
+        reference = self._transports.get(fd)
+        transport = None if reference is None else reference()
+        if transport is not None and not transport.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
+        return fd
+
+    def _accept_incoming(self):
+        """Make ready what other threads asked for."""
+        incoming = self._incoming
+        count = len(incoming)
+        # Order: nothing is called between these two, so no interrupt comes between them.
+        self._ready += incoming[:count]
+        del incoming[:count]
+
+    def _check_closed(self):
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+
+
+class Callbacks(Watcher):
+    """What `add_reader` and `add_writer` keep of one descriptor."""
+
+    def __init__(self, loop, fd):
+        self._loop = loop
+        self._fd = fd
+        self._reader = self._writer = None  # Handle, or None
+        self._interest = 0
+
+    def _set_reader(self, handle):
+        """Make `handle` the reader (None: no reader); return True if there was one."""
+        previous = self._reader
+        self._update(handle, self._writer)
+        if previous is not None:
+            previous._cancel()
+        return previous is not None
+
+    def _set_writer(self, handle):
+        previous = self._writer
+        self._update(self._reader, handle)
+        if previous is not None:
+            previous._cancel()
+        return previous is not None
+
+    def _update(self, reader, writer):
+        interest = (READABLE if reader is not None else 0) | (WRITABLE if writer is not None else 0)
+        # Order: the poller may refuse the descriptor; then nothing has changed.
+        if interest and interest == self._interest:
+            # Asked again: the descriptor may have been closed behind our back, and its number be in use again.
+            self._loop._poller.modify(self._fd, self, interest)
+        else:
+            self._loop._watch(self._fd, self, interest)
+        self._reader = reader
+        self._writer = writer
+        if interest:
+            self._loop._callbacks[self._fd] = self
+        else:
+            self._loop._callbacks.pop(self._fd, None)
+
+    def _displaced(self):
+        self._interest = 0
+        self._loop._callbacks.pop(self._fd, None)
+        for handle in (self._reader, self._writer):
+            if handle is not None:
+                handle._cancel()
+        self._reader = self._writer = None
+
+    def _on_ready(self, events):
+        if self._loop._incoming:
+            self._loop._accept_incoming()  # asyncio: what another thread asked for before goes first
+        if events & READABLE and self._reader is not None:
+            self._loop._ready.append(self._reader)
+        if events & WRITABLE and self._writer is not None:
+            self._loop._ready.append(self._writer)
