@@ -13,7 +13,7 @@ bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
-.PHONY: help build debug test test-compiled test-pure programs applications conformance soak demo bench lint format docs dist \
+.PHONY: help build debug test test-compiled test-pure programs applications suites conformance soak demo bench lint format docs dist \
 	wheels release-check clean
 
 help:
@@ -39,6 +39,9 @@ programs: ## other people's programs on cede: the tests that want many libraries
 
 applications: ## well-known applications under `cede run`: the table of docs/programs.md, in an environment of its own
 	@scripts/suite.sh --applications $(PYTHON) compiled -- $(ARGS)
+
+suites: ## other people's whole test suites, on asyncio, cede and uvloop, on 3.13; half an hour. ARGS="--on cede anyio"
+	@scripts/suites.sh 3.13 $(or $(ARGS),--on asyncio,cede,cede-plain,uvloop --table)
 
 conformance: ## all of CPython's own asyncio tests on cede, in both modes and speeds; minutes
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && \

@@ -1,0 +1,104 @@
+"""Run other people's test suites on cede, and count: of the tests that pass on the standard library's loop, how many pass.
+
+    python -m tests.suites [--on LOOP,…] [--ci] [--jobs N] [--table] [SUITE…]
+
+LOOP is asyncio, cede, cede-plain or uvloop. With --ci those suites that CI runs. A test that fails runs a second time,
+with the others that failed; one that fails twice, and not on asyncio, is lost: the exit status tells whether one was
+lost on cede. --table prints the figures as a table for docs/programs.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from . import runner
+from .catalogue import BY_NAME, SUITES, Suite
+
+Results = dict[str, runner.Result]
+
+
+def run_on_each(suite: Suite, loops: list[str]) -> Results:
+    """Run a suite on each loop, and print a line about each."""
+    results: Results = {}
+    for loop in loops:
+        begun = time.monotonic()
+        result = results[loop] = runner.run(suite, loop, results.get("asyncio"))
+        lines = [f"{suite.name:16}{loop:12}{result.summary()}  {time.monotonic() - begun:.0f} s"]
+        for word, tests in (("LOST", result.lost), ("fails on asyncio", result.fail_on_stock)):
+            for test in tests:
+                reason = (result.tests[test].why.strip().splitlines() or [""])[-1]
+                lines.append(f"    {word}: {test}\t{result.tests[test].outcome}: {reason[:160]}")
+        lines += [f"    at the second try: {test}" for test in result.second_try]
+        print("\n".join(lines), flush=True)
+    return results
+
+
+def table(results: dict[str, Results], loops: list[str]) -> str:
+    """The figures as a table in Markdown."""
+    titles = {"asyncio": "asyncio", "cede": "cede, compiled", "cede-plain": "cede, plain", "uvloop": "uvloop"}
+    others = [loop for loop in loops if loop != "asyncio"]
+    lines = ["| suite | version | pass on asyncio | " + " | ".join(titles[loop] for loop in others) + " |"]
+    lines.append("| --- | --- | ---: | " + " | ".join("---:" for _ in others) + " |")
+    for name, by_loop in results.items():
+        suite = BY_NAME[name]
+        passed = by_loop["asyncio"].passed if "asyncio" in by_loop else max(by_loop[loop].judged for loop in others)
+        version = suite.requirement.split("==")[1]
+        lines.append(f"| {name} | {version} | {passed} | " + " | ".join(str(by_loop[loop].passed) for loop in others) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.suites")
+    parser.add_argument("--on", default="cede", type=lambda text: text.split(","))
+    parser.add_argument("--ci", action="store_true")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write how each test ended")
+    parser.add_argument("suites", nargs="*", metavar="SUITE")
+    options = parser.parse_args()
+    suites = [BY_NAME[name] for name in options.suites] or [suite for suite in SUITES if suite.in_ci or not options.ci]
+    results: dict[str, Results] = {}
+    begun, total = time.monotonic(), Counter[str]()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        futures = {}
+        for suite in suites:
+            missing = [name for name in suite.needs if not os.environ.get(name)]
+            if missing:
+                print(f"{suite.name:16}needs {', '.join(missing)}", flush=True)
+                total["error"] += 1
+            else:
+                futures[suite.name] = pool.submit(run_on_each, suite, options.on)
+        for name, future in futures.items():
+            try:
+                results[name] = future.result()
+            except runner.Broken as error:
+                print(error, flush=True)
+                total["error"] += 1
+    if options.table:
+        print(table(results, options.on))
+    if options.json:
+        told = {name: {loop: vars(result) for loop, result in by_loop.items()} for name, by_loop in results.items()}
+        options.json.write_text(json.dumps(told, default=vars, indent=1), encoding="utf-8")
+    for loop in options.on:
+        of_loop = [by_loop[loop] for by_loop in results.values()]
+        passed, judged = (sum(getattr(result, what) for result in of_loop) for what in ("passed", "judged"))
+        skipped = sum(len(result.named("skipped")) for result in of_loop)
+        print(f"Python {platform.python_version()}, {loop}: {passed} of {judged} that pass on asyncio, {skipped} skipped")
+        if loop.startswith("cede"):
+            total.update(passed=passed, failed=judged - passed, skipped=skipped)
+    # In pytest's form, for scripts/tally.py.
+    counts = ", ".join(f"{total[kind]} {kind}" for kind in ("failed", "passed", "skipped", "error") if total[kind])
+    print(f" {counts or 'no tests ran'} in {time.monotonic() - begun:.2f}s ".center(80, "="))
+    return 1 if total["failed"] or total["error"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
