@@ -60,7 +60,8 @@ LAYERS: dict[str, str] = {
     """,
     "6 door": """
         observe observe.snapshot observe.listener
-        __init__ _command _command.messages _command.program _command.run _command.repl
+        __init__ _command _command.messages _command.as_uvloop _command.as_uvicorn_auto _command.other_loops
+        _command.program _command.run _command.repl
         _command.attach _command.ask _command.ps __main__
     """,
 }

@@ -16,20 +16,22 @@ import sys
 from ._command.messages import complain, describe_installation
 
 _HELP = """\
-usage: cede run app.py [arguments]         run a program, with its asyncio on cede
-       cede run -m module [arguments]      the same for a module
-       cede run -c 'code' [arguments]      the same for a line of code
+usage: cede run -m uvicorn app:app         run a program, with its asyncio on cede: a module,
+       cede run app.py [arguments]         a file,
+       cede run -c 'code' [arguments]      or a line of code
        cede repl                           a Python prompt where `await` works
        cede ps PID                         what the tasks of a running process do, as a table
        cede pstree PID                     the same as a tree: who waits for whom
        cede --version                      which cede, at which speed, on which Python
 
-The program needs no change: asyncio.run, asyncio.Runner and asyncio.new_event_loop in it run on cede.
+The program needs no change: asyncio.run, asyncio.Runner and asyncio.new_event_loop in it run on cede. So do
+uvicorn, fastapi, gunicorn and what else prefers uvloop.
 
 examples:
+  cede run -m uvicorn app:app              where you wrote: uvicorn app:app
+  cede run -m fastapi run app.py           where you wrote: fastapi run app.py
+  cede run -m pytest tests                 where you wrote: pytest tests
   cede run server.py --port 8080           where you wrote: python server.py --port 8080
-  cede run -m pytest tests                 where you wrote: python -m pytest tests
-  uvicorn --loop cede:new_event_loop app:app
 
 `cede run --help` tells more. Without arguments, cede starts the prompt.
 """

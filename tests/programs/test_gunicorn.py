@@ -1,4 +1,4 @@
-"""gunicorn, unmodified, whose workers are on cede: in the two ways that docs/deployment.md shows.
+"""gunicorn, unmodified, whose workers are on cede: in the ways that docs/deployment.md shows.
 
 gunicorn's master is no asyncio program; it forks its workers, watches over them, and hands SIGTERM on. Each worker has a
 loop of its own.
@@ -109,9 +109,9 @@ def server(
     assert "Traceback" not in running.output, running.output
 
 
-def test_the_page_shows_both_ways() -> None:
-    """The commands are taken from the page: a worker of uvicorn's, and gunicorn's own."""
-    assert set(COMMANDS) == {"worker.Worker", "asgi"}
+def test_the_page_shows_all_ways() -> None:
+    """The commands are taken from the page: workers of uvicorn's, with `cede run` and without, and gunicorn's own."""
+    assert set(COMMANDS) == {"worker.Worker", "uvicorn_worker.UvicornWorker", "asgi"}
 
 
 @pytest.mark.timeout(60)

@@ -26,10 +26,15 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from ..policy import install
+from . import other_loops
 
 
 class NothingToRun(Exception):
-    """No program can be made of what was named; the text is the line to print."""
+    """No program can be made of what was named; the text is the line to print, the status that of the process."""
+
+    def __init__(self, text: str, status: int = 1) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Program(NamedTuple):
@@ -40,18 +45,20 @@ class Program(NamedTuple):
     attributes: dict[str, Any]  # of its __main__ module, beyond what all have
 
 
-def prepare(kind: str, target: str, arguments: list[str]) -> tuple[CodeType, dict[str, Any]]:
+def prepare(kind: str, target: str, arguments: list[str], keep_uvloop: bool) -> tuple[CodeType, dict[str, Any]]:
     """Put asyncio on cede and a new `__main__` in place; return the program's code and that module's namespace.
 
-    `kind` is 'file', '-m' or '-c'. Raise NothingToRun where there is no such program or it does not compile.
-    Exceptions of packages that are imported on the way pass through, reported as the program's own.
+    `kind` is 'file', '-m' or '-c'. Raise NothingToRun where there is no such program. A syntax error in it, and
+    exceptions of packages that are imported on the way, pass through, reported as the program's own.
     """
     # Order: finding a module imports the packages around it, which may look at sys.argv and __main__. As with
     # python they see '-m' and a module that is the later one. multiprocessing keeps the __main__ it first saw.
     sys.argv = ["-m" if kind == "-m" else target, *arguments]
     main = sys.modules["__main__"] = _new_main_module()
-    install()
-    _install_in_workers()
+    insists = other_loops.names_uvloop(arguments)
+    _install(stand_in=not keep_uvloop and not insists)
+    _install_in_workers(stand_in=not keep_uvloop and not insists)
+    other_loops.tell_at_the_end(kept=keep_uvloop)
     with reported_as_its_own():
         program = find(kind, target)
     sys.argv[0] = program.argv0
@@ -97,7 +104,8 @@ def _find_file(target: str) -> Program:
         with io.open_code(path) as file:
             data = file.read()
     except OSError as error:
-        raise NothingToRun(f"cannot open {target!r}: {error.strerror}") from None
+        hint = f"; there is a module of that name: cede run -m {target}" if _is_module(target) else ""
+        raise NothingToRun(f"can't open file {path!r}: [Errno {error.errno}] {error.strerror}{hint}", 2) from None
     _set_first_path(os.path.dirname(os.path.realpath(path)))
     loader: Any
     if data[:4] == importlib.util.MAGIC_NUMBER:
@@ -105,7 +113,7 @@ def _find_file(target: str) -> Program:
         code = loader.get_code("__main__")
     else:
         loader = importlib.machinery.SourceFileLoader("__main__", path)
-        code = _compile(data, path, target)
+        code = _compile(data, path)
     return Program(code, target, {**_file_attributes(path), "__loader__": loader})
 
 
@@ -114,10 +122,11 @@ def _find_module(name: str) -> Program:
     if spec is not None and spec.submodule_search_locations is not None:
         spec = _find_spec(f"{name}.__main__")
         if spec is None:
-            raise NothingToRun(f"package {name!r} cannot be run: it has no module {name}.__main__")
+            inner = f"{name}.__main__"
+            raise NothingToRun(f"No module named {inner}; {name!r} is a package and cannot be directly executed")
     if spec is None:
-        raise NothingToRun(f"no module named {name!r}")
-    return _from_spec(spec, f"module {name!r}")
+        raise NothingToRun(f"No module named {name}")
+    return _from_spec(spec, name)
 
 
 def _find_spec(name: str) -> importlib.machinery.ModuleSpec | None:
@@ -143,20 +152,15 @@ def _find_in_container(target: str) -> Program:
     sys.path[: not sys.flags.safe_path] = [path]
     spec = importlib.machinery.PathFinder.find_spec("__main__", [path])
     if spec is None:
-        raise NothingToRun(f"cannot run {target!r}: there is no __main__.py in it")
-    return _from_spec(spec, f"{target!r}")._replace(argv0=target)
+        raise NothingToRun(f"can't find '__main__' module in {path!r}")
+    return _from_spec(spec, target)._replace(argv0=target)
 
 
-def _from_spec(spec: importlib.machinery.ModuleSpec, what: str) -> Program:
+def _from_spec(spec: importlib.machinery.ModuleSpec, name: str) -> Program:
     loader: Any = spec.loader
-    if not hasattr(loader, "get_code"):
-        raise NothingToRun(f"{what} cannot be run: it has no Python code")
-    try:
-        code = loader.get_code(spec.name)
-    except (SyntaxError, ValueError) as error:
-        raise NothingToRun(_describe(error, spec.origin or spec.name)) from None
+    code = loader.get_code(spec.name) if hasattr(loader, "get_code") else None
     if code is None:
-        raise NothingToRun(f"{what} cannot be run: it has no Python code")
+        raise NothingToRun(f"No code object available for {name}")
     origin = spec.origin or spec.name
     attributes = {
         **_file_attributes(origin, spec.cached),
@@ -167,21 +171,16 @@ def _from_spec(spec: importlib.machinery.ModuleSpec, what: str) -> Program:
     return Program(code, origin, attributes)
 
 
-def _compile(source: bytes, path: str, shown: str | None = None) -> CodeType:
+def _compile(source: bytes, path: str) -> CodeType:
+    return compile(source, path, "exec", dont_inherit=True)
+
+
+def _is_module(name: str) -> bool:
+    """Tell whether a module that stands in no package has this name."""
     try:
-        return compile(source, path, "exec", dont_inherit=True)
-    except (SyntaxError, ValueError) as error:
-        raise NothingToRun(_describe(error, shown or path)) from None
-
-
-def _describe(error: SyntaxError | ValueError, shown: str) -> str:
-    """Return a syntax error in one line. (Python 3.11 has ValueError for a null byte in the source.)"""
-    if not isinstance(error, SyntaxError):
-        return f"syntax error in {shown}: {error}"
-    kind = "syntax error" if type(error) is SyntaxError else "indentation error"
-    place = f"{shown}, line {error.lineno}" if error.lineno else shown
-    text = f" in `{error.text.strip()}`" if error.text and error.text.strip() else ""
-    return f"{kind} in {place}: {error.msg}{text}"
+        return name.isidentifier() and importlib.util.find_spec(name) is not None
+    except (ValueError, ImportError):
+        return False
 
 
 def _is_zip(path: str) -> bool:
@@ -265,26 +264,35 @@ _NOT_THEIRS = (
 )
 
 
-# Worker processes
+# Putting asyncio on cede, here and in worker processes
+
+
+def _install(stand_in: bool) -> None:
+    install()
+    if stand_in:
+        other_loops.stand_in()
 
 
 class InstallInWorkers:
     """Puts asyncio on cede wherever it is unpickled."""
 
-    def __reduce__(self) -> tuple[Any, tuple[()]]:
-        return _install_here, ()
+    def __init__(self, stand_in: bool) -> None:
+        self._stand_in = stand_in  # also where the program prefers uvloop
+
+    def __reduce__(self) -> tuple[Any, tuple[bool]]:
+        return _install_here, (self._stand_in,)
 
 
-def _install_here() -> InstallInWorkers:
-    install()
-    return InstallInWorkers()
+def _install_here(stand_in: bool) -> InstallInWorkers:
+    _install(stand_in)
+    return InstallInWorkers(stand_in)
 
 
-def _install_in_workers() -> None:
+def _install_in_workers(stand_in: bool) -> None:
     """Let every process started through multiprocessing run on cede, by whatever start method."""
     from multiprocessing import process
 
     # The settings a process hands to its children, which are pickled where the child does not simply inherit.
     config: dict[str, Any] | None = getattr(process.current_process(), "_config", None)
     if config is not None:
-        config["cede"] = InstallInWorkers()
+        config["cede"] = InstallInWorkers(stand_in)

@@ -1,8 +1,8 @@
 """`cede run`: make ready the program named on the command line, with asyncio on cede.
 
 Options of ours stand before the program; from the program's name on, everything is the program's. A command
-line that names nothing runnable (no such file or module, a syntax error in it) is answered with one line and
-exit status 2, before any line of the program has run.
+line that names nothing runnable (no such file or module) is answered with one line and the exit status that
+python has for it, before any line of the program has run.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from . import program
 from .messages import complain
 
 _HELP = """\
-usage: cede run [options] app.py [arguments]
-       cede run [options] -m module [arguments]
+usage: cede run [options] -m uvicorn app:app       or any other module, with its arguments
+       cede run [options] app.py [arguments]
        cede run [options] -c 'code' [arguments]
 
 Run a program as python would, with every asyncio.run, asyncio.Runner and asyncio.new_event_loop in it on
-cede. Exit status, signals, tracebacks, sys.argv and __main__ are what they are with python. The program may
-also be a directory or zip file with a __main__.py, or - for standard input. A program that names another loop
-itself keeps that one; some take ours by name: uvicorn --loop cede:new_event_loop app:app
+cede; uvicorn, fastapi, gunicorn and what else prefers uvloop, too. Exit status, signals, tracebacks,
+sys.argv and __main__ are what they are with python. The program may also be a directory or zip file with a
+__main__.py, or - for standard input. If it ran on a loop of another kind, a line at its end says so.
 
 options:
-  --debug    asyncio's debug mode (slow callbacks, never-awaited coroutines with their origin, ...)
-  --pure     cede's own Python source instead of its compiled engine: slower, and open to a debugger
-  --inspect  let `cede ps` and `cede pstree` look into the program while it runs (as CEDE_INSPECT=1 does)
+  --debug        asyncio's debug mode (slow callbacks, never-awaited coroutines with their origin, ...)
+  --pure         cede's own Python source instead of its compiled engine: slower, and open to a debugger
+  --inspect      let `cede ps` and `cede pstree` look into the program while it runs
+  --keep-uvloop  what prefers uvloop runs on uvloop (so does what names it: uvicorn --loop uvloop)
 
 examples:
-  cede run server.py --port 8080
-  cede run --debug -m mypackage.worker
+  cede run -m uvicorn app:app              where you wrote: uvicorn app:app
+  cede run --debug server.py --port 8080   where you wrote: python server.py --port 8080
   python -X dev -m cede run app.py         python's own options go to python
 """
 
-_OURS = ("--debug", "--pure", "--inspect")
+_OURS = ("--debug", "--pure", "--inspect", "--keep-uvloop")
 
 
 class CommandLineError(Exception):
@@ -65,9 +66,10 @@ def prepare_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str
         os.environ["CEDE_INSPECT"] = "1"  # for processes that the program starts
         listen()
     try:
-        return 0, program.prepare(kind, target, rest)
+        return 0, program.prepare(kind, target, rest, "--keep-uvloop" in options)
     except program.NothingToRun as error:
-        return complain("cede run", str(error)), None
+        complain("cede run", str(error))
+        return error.status, None
 
 
 def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]]:
@@ -96,7 +98,7 @@ def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]
             raise CommandLineError(_unknown_option(word))
         else:
             return options, "file", word, rest
-    raise CommandLineError("no program named; try: cede run app.py (cede run --help tells more)")
+    raise CommandLineError("no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)")
 
 
 def _unknown_option(word: str) -> str:
