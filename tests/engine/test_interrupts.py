@@ -183,11 +183,14 @@ def test_stop_is_forgotten_by_an_interrupted_run(loop, interrupt):
 
 @pytest.mark.parametrize("interrupt", INTERRUPTS)
 def test_what_was_written_before_an_interrupt_is_sent(loop, interrupt):
-    """The bytes of a turn leave at its end; those of other connections too, if one protocol interrupts."""
+    """What waits for room goes on its way, also of the connection whose protocol interrupts, and of the others."""
 
     class Protocol(asyncio.Protocol):
         def connection_made(self, transport):
             self.transport = transport
+
+        def pause_writing(self):
+            raise interrupt
 
         def resume_writing(self):
             raise interrupt
@@ -203,14 +206,19 @@ def test_what_was_written_before_an_interrupt_is_sent(loop, interrupt):
 
     loop.run_until_complete(connect())
 
-    def write():
-        for protocol in protocols:
-            protocol.transport.write(b"x" * 100)
-        protocols[1].transport.set_write_buffer_limits(high=0)  # so the turn's end lets it write again
-
-    loop.call_soon(write)
-    assert run_to_the_end(loop) == 1
-    assert [len(far.recv(200)) for _, far in pairs] == [100, 100, 100]
+    size = 1 << 20
+    for protocol in protocols:
+        loop.call_soon(protocol.transport.write, bytes(size))
+    assert run_to_the_end(loop) == 3
+    got = [0, 0, 0]
+    interrupts = 0
+    while sum(got) < 3 * size:
+        for index, (_, far) in enumerate(pairs):
+            with contextlib.suppress(BlockingIOError):
+                got[index] += len(far.recv(size))
+        interrupts += run_to_the_end(loop)
+    assert got == [size] * 3
+    assert interrupts == 3
     for protocol, (_, far) in zip(protocols, pairs):
         protocol.transport.abort()
         far.close()

@@ -13,7 +13,6 @@ cdef class Watcher(Runnable):
 
     cdef object _on_ready(self, int events)
     cdef object _displaced(self)
-    cdef object _flush(self)
 
 cpdef object deliver(Watcher watcher, int events)
 cpdef object displace(Watcher watcher)

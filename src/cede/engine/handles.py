@@ -47,9 +47,6 @@ class Watcher(Runnable):
         """The descriptor was closed behind our back, and its number given to another file, which somebody watches."""
         self._interest = 0
 
-    def _flush(self):
-        """Send what was written in this turn; called once if the watcher is in the loop's `_flushing`."""
-
 
 def deliver(watcher, events):
     """Tell `watcher` that `events` came; for pollers written in Python."""

@@ -20,7 +20,6 @@ cdef class Loop(Descriptors):
     cdef readonly Clock _clock
     cdef double _looked
     cdef long long _busy_turns
-    cdef list _flushing
     cdef public bint _stopping
     cdef bint _own_scheduling
     cdef bint _direct
@@ -57,10 +56,6 @@ cdef class Loop(Descriptors):
     cdef object _leave_task(self)
     @cython.locals(entry=Runnable)
     cdef object _track_all(self, list entries)
-    @cython.locals(flushing=list)
-    cdef object _flush(self)
-    @cython.locals(transport=Watcher)
-    cdef object _flush_all(self, list flushing)
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
     cdef object _schedule(self, Handle handle, tuple args)

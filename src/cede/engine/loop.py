@@ -68,7 +68,6 @@ class Loop(Descriptors):
         self._clock = self._own_clock  # what timers go by: the same, unless somebody replaced time()
         self._looked = 0.0  # when the kernel was last asked, by that clock; kept in busy stretches only
         self._busy_turns = 0  # turns since the loop last had nothing to do
-        self._flushing = []  # transports with output to send before the loop looks again
         self._stopping = False
         # True iff no subclass has a call_soon or call_at of its own, so that what is below may go past them.
         self._own_scheduling = type(self).call_soon is Loop.call_soon and type(self).call_at is Loop.call_at
@@ -108,8 +107,6 @@ class Loop(Descriptors):
             self._run_ready_watched()
         elif self._ready:
             self._run_ready()
-        if self._flushing:
-            self._flush()
 
     def _is_time_to_look(self):
         """Whether a loop with something to do should ask the kernel in this turn."""
@@ -232,23 +229,6 @@ class Loop(Descriptors):
         else:
             _current_tasks.pop(self, None)  # a program may have left it by hand
 
-    def _flush(self):
-        """Let each transport send what this turn wrote."""
-        flushing = self._flushing
-        self._flushing = []
-        try:
-            flushing.reverse()
-            self._flush_all(flushing)
-        finally:
-            if flushing:  # an interrupt: the others flush at the end of the run
-                flushing.reverse()
-                self._flushing[:0] = flushing
-
-    def _flush_all(self, flushing):
-        while flushing:
-            transport = flushing.pop()
-            transport._flush()
-
     # --- Running ----------------------------------------------------------------------------------
 
     def run_forever(self):
@@ -297,8 +277,6 @@ class Loop(Descriptors):
         if self._saved_hooks is not None:
             sys.set_asyncgen_hooks(*self._saved_hooks)
             self._saved_hooks = None
-        if self._flushing:
-            self._flush()
 
     def _track_all(self, entries):
         """Show Runnables to the cycle collector: a loop that stands still may be garbage."""

@@ -191,16 +191,12 @@ class WritePipeTransport(Endpoint):
             if self._writes_lost > _WRITES_BEFORE_WARNING:
                 logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
             return
-        sent = 0
-        if not self._out.size:
-            try:
-                sent = syscalls.write_bytes(self._fd, data)
-            except OSError as exc:
-                self._write_failed(exc)
+        try:
+            if self._out._write(self._fd, None, data):
                 return
-            if sent == len(data):
-                return
-        self._out._append(data[sent:] if sent > 0 else data)
+        except OSError as exc:
+            self._write_failed(exc)
+            return
         self._waiting = self._out.size
         self._update_interest()
         self._maybe_pause_protocol()

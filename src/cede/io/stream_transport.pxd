@@ -17,7 +17,6 @@ cdef class StreamTransport(Channel):
     cdef readonly object _server
     cdef unsigned char _at_eof
     cdef unsigned char _eof_asked
-    cdef unsigned char _flush_asked
     cdef unsigned char _buffered
     cdef int _read_size
     cdef WriteBuffer _out
@@ -47,8 +46,9 @@ cdef class StreamTransport(Channel):
     cdef object _eof_came(self)
     cdef object _refusal(self, str method)
     cdef bint _is_lost(self) except -1
-    cdef object _sent_soon(self)
-    cdef object _flush(self)
+    cdef object _write(self, bytes data)
+    cdef object _write_all(self, list chunks)
+    cdef object _wait_for_room(self)
     cdef object _send(self)
     cdef object _buffer_is_empty(self)
     cdef object _maybe_pause_protocol(self)

@@ -1,7 +1,7 @@
 """StreamTransport: carries bytes between a protocol and a connected socket.
 
-Writes are collected during a turn and leave in one system call at its end, so that a header and its
-body are one packet. What does not fit below the high-water mark is sent at once.
+A write is sent at once, unless something waits: then it waits behind that until the kernel has room.
+`writelines` sends its chunks in one system call, so that a header and its body are one packet.
 
 Reads go into a buffer that all transports share, and become a `bytes` of the exact size; a stream
 that keeps filling it is read straight into large `bytes` of its own.
@@ -70,7 +70,6 @@ class StreamTransport(Channel):
         self._server = server  # told of this connection's birth and end, or None
         self._at_eof = False  # True iff the peer will send no more
         self._eof_asked = False  # True iff write_eof was called: shut down once the buffer is empty
-        self._flush_asked = False  # True iff it stands in the loop's list of those to flush
         self._read_size = _READ_SIZE  # how much the next read asks for
         self._out = WriteBuffer()
         self._empty_waiter = None  # the future of sendfile, which waits for an empty buffer
@@ -297,8 +296,7 @@ class StreamTransport(Channel):
         if self._eof_asked or self._empty_waiter is not None:
             raise self._refusal("write")
         if len(data) and not (self._state == _LOST and self._is_lost()):
-            self._out._append(data)
-            self._sent_soon()
+            self._write(data)
 
     def writelines(self, list_of_data):
         """Send each of the chunks, in one system call where the kernel takes them."""
@@ -307,9 +305,7 @@ class StreamTransport(Channel):
         chunks = [data if type(data) is bytes else bytes(memoryview(data)) for data in list_of_data]
         chunks = [data for data in chunks if data]
         if chunks and not self._is_lost():
-            for data in chunks:
-                self._out._append(data)
-            self._sent_soon()
+            self._write_all(chunks)
 
     def _refusal(self, method):
         if self._eof_asked:
@@ -325,34 +321,44 @@ class StreamTransport(Channel):
             logger.warning("socket.send() raised exception.")
         return True
 
-    def _sent_soon(self):
-        """See to it that what was just buffered is sent: at the end of the turn, or now if it is much."""
-        if self._interest & _WRITABLE:
-            self._maybe_pause_protocol()  # the kernel is full: the poller will tell
-        elif self._out.size > self._out.high or self._loop._thread_id is None:
-            self._send()
-        elif not self._flush_asked:
-            self._flush_asked = True
-            self._loop._flushing.append(self)
+    def _write(self, data):
+        """Send `data` (bytes, not empty); what the kernel does not take now waits."""
+        try:
+            if self._out._write(self._fd, self._sock, data):
+                return
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._fatal_error(exc, "Fatal write error on socket transport")
+            return
+        self._wait_for_room()
 
-    def _flush(self):
-        self._flush_asked = False
-        if self._out.size and self._state != _LOST:
-            if self._protocol_paused and self._loop._entered is not None:
-                self._loop._leave_task()  # the protocol may be told to go on, and by no task
+    def _write_all(self, chunks):
+        """Send the chunks together, unless something waits already."""
+        is_first = not self._out.size
+        for data in chunks:
+            self._out._append(data)
+        if is_first:
             self._send()
+        else:
+            self._wait_for_room()
+
+    def _wait_for_room(self):
+        # Order: an interrupt may come out of the protocol, and what waits is to be sent nevertheless.
+        self._update_interest()
+        self._maybe_pause_protocol()
 
     def _send(self):
         """Give the kernel what it takes; act on what then holds."""
         try:
             self._out._send(self._fd, self._sock)
-        except (OSError, MemoryError) as exc:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
             self._fatal_error(exc, "Fatal write error on socket transport")
             return
         if self._out.size:
-            # Order: an interrupt may come out of the protocol, and what waits is to be sent nevertheless.
-            self._update_interest()
-            self._maybe_pause_protocol()
+            self._wait_for_room()
         # Order: a protocol that is resumed may write more, and only then is it seen whether all is sent.
         if self._protocol_paused and self._out.size <= self._out.low and self._state != _LOST:
             self._resume_protocol()
@@ -374,9 +380,7 @@ class StreamTransport(Channel):
         """Tell the peer, after what is buffered, that nothing more will come; reading goes on."""
         if self._state == _OPEN and not self._eof_asked:
             self._eof_asked = True
-            if self._out.size:
-                self._send()
-            else:
+            if not self._out.size:
                 self._shut_down_writing()
 
     def _shut_down_writing(self):
@@ -424,9 +428,7 @@ class StreamTransport(Channel):
         if self._empty_waiter is not None:
             raise RuntimeError("Empty waiter is already set")
         self._empty_waiter = new_future(self._loop)
-        if self._out.size:
-            self._send()
-        else:
+        if not self._out.size:
             self._empty_waiter.set_result(None)
         return self._empty_waiter
 
@@ -440,18 +442,12 @@ class StreamTransport(Channel):
         if self._state == _OPEN:
             self._state = _CLOSING
             if self._out.size:
-                self._send()
+                self._update_interest()  # nothing more is read
             else:
                 self._lose(None)
 
     def abort(self):
-        """Close at once: what the kernel does not take now is dropped."""
-        if self._out.size and self._flush_asked and self._state != _LOST:
-            # Written in this turn: asyncio would have sent it by now.
-            try:
-                self._out._send(self._fd, self._sock)
-            except OSError:
-                pass
+        """Close at once; what waits is dropped."""
         self._force_close(None)
 
     def _fatal_error(self, exc, message="Fatal error on transport"):

@@ -36,7 +36,6 @@ cdef class TlsBytesTransport(TlsTransport):
     cdef Py_ssize_t _decrypt(self, object buffer) except -1
     cdef bint _holds_data(self) except -1
     cdef object _read_soon(self)
-    cdef object _sent_soon(self)
     cdef object _encrypt(self)
     cdef object _shutdown_done(self)
     cdef object _lose(self, object exc)

@@ -262,10 +262,6 @@ class TlsBytesTransport(TlsTransport):
         """Return how many bytes the lower transport was not given yet."""
         return 0 if self._state == _LOST else self._out.size + self._outgoing.pending
 
-    def _sent_soon(self):
-        # Not at the turn's end as on a socket: the lower transport has a turn's end of its own.
-        self._send()
-
     def _encrypt(self):
         self._write_needs = _WRITABLE
         try:

@@ -70,13 +70,10 @@ def can_bind(sslcontext, sock):
 
 
 def is_idle(transport):
-    """Send what a plain transport has left; return True if it may give its socket away."""
+    """Return True if a plain transport may give its socket away: it has nothing left to send."""
     if transport._state != _OPEN or transport._eof_asked or transport._empty_waiter is not None:
         return False
-    try:
-        return transport._out._send(transport._fd, transport._sock)
-    except OSError:
-        return False
+    return not transport._out.size
 
 
 def take_socket(transport):

@@ -51,6 +51,7 @@ cdef class TlsTransport(StreamTransport):
     cdef object _read_soon(self)
     cdef object _eof_came(self)
     cdef bint _is_lost(self) except -1
+    cdef object _write(self, bytes data)
     cdef object _send(self)
     cdef object _maybe_resume_protocol(self)
     cdef object _encrypt(self)

@@ -419,8 +419,15 @@ class TlsTransport(StreamTransport):
                 raise TypeError(f"data: expecting a bytes-like instance, got {type(data).__name__}")
             data = bytes(data)
         if len(data) and not self._is_lost():
-            self._out._append(data)
-            self._sent_soon()
+            self._write(data)
+
+    def _write(self, data):
+        is_first = not self._out.size
+        self._out._append(data)
+        if is_first:
+            self._send()
+        else:
+            self._wait_for_room()
 
     def _is_lost(self):
         if self._state == _OPEN or self._state == _HANDSHAKING:
@@ -493,16 +500,6 @@ class TlsTransport(StreamTransport):
             self._begin_shutdown()
         elif self._state == _HANDSHAKING:
             self._force_close(None)
-
-    def abort(self):
-        """Close at once: what the kernel does not take now is dropped."""
-        if self._state == _OPEN and self._flush_asked and self._out.size:
-            # Written in this turn: asyncio would have sent it by now.
-            try:
-                self._encrypt()
-            except OSError:
-                pass
-        self._force_close(None)
 
     def _begin_shutdown(self):
         self._state = _SHUTTING_DOWN

@@ -13,6 +13,8 @@ cdef class WriteBuffer:
 
     cdef object _append(self, bytes data)
     @cython.locals(sent=Py_ssize_t)
+    cdef bint _write(self, int fd, object sock, bytes data) except -1
+    @cython.locals(sent=Py_ssize_t)
     cdef bint _send(self, int fd, object sock) except -1
     @cython.locals(done=Py_ssize_t, chunk=bytes)
     cdef object _drop(self, Py_ssize_t count)

@@ -49,6 +49,24 @@ class WriteBuffer:
             self._chunks.append(data)
         self.size += len(data)
 
+    def _write(self, fd, sock, data):
+        """Send a chunk (bytes, not empty) at once if nothing waits; what does not go now waits, behind the rest.
+
+        Returns True if nothing waits; `fd`, `sock` and errors as for `send`.
+        """
+        sent = 0
+        if not self.size:
+            sent = syscalls.write_bytes(fd, data) if sock is None else syscalls.send_bytes(sock, fd, data)
+            if sent >= len(data):
+                return not self.size
+            if self.size:  # a socket's own `send` wrote something itself
+                data, sent = data[max(sent, 0) :], 0
+        self._append(data)
+        if sent > 0:
+            self._taken = sent
+            self.size -= sent
+        return False
+
     def send(self, fd, sock=None):
         """Give the kernel what it takes now; return True if nothing is left.
 
@@ -63,7 +81,7 @@ class WriteBuffer:
                 sent = syscalls.write(fd, self._chunks, self._taken, _MOST_CHUNKS)
             else:  # what the system does for sockets only takes it less
                 sent = syscalls.send(sock, fd, self._chunks, self._taken, _MOST_CHUNKS)
-            if sent == self.size:  # nearly always
+            if sent >= self.size:  # nearly always
                 native.clear(self._chunks)
                 self._taken = 0
                 self.size = 0
