@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
+import importlib.util
 import inspect
 import os
 import platform
@@ -42,6 +43,9 @@ KINDS = ("fds", "threads", "children", "tasks", "handles")
 # Order: conftest files of sub-folders import cede, and are loaded before pytest_configure runs.
 if "--pure" in sys.argv:
     os.environ["CEDE_PURE"] = "1"
+
+
+PORTABLE = os.environ.get("CEDE_PORTABLE", "") not in ("", "0")  # nothing of Linux's own, see cede/_portable.py
 
 
 # -- the speed ---------------------------------------------------------------------------------------------------------
@@ -72,6 +76,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         elif os.environ.get("CEDE_PURE", "") not in ("", "0"):
             hint = "CEDE_PURE is set: ask for `pytest --pure`, or unset it"
         raise pytest.UsageError(f"cede from {cede.__path__[0]} is {found}: {hint}")
+    if compiled and is_built_portable() is not PORTABLE:
+        hint = "it is not set here" if not PORTABLE else "CEDE_PORTABLE=1 is set here"
+        raise pytest.UsageError(f"cede was not compiled with the same CEDE_PORTABLE: {hint}; run `make build`")
+
+
+def is_built_portable() -> bool:
+    """Return True if the compiled modules know nothing of Linux."""
+    spec = importlib.util.find_spec("cede.engine.pollers.epoll")
+    assert spec is not None
+    assert spec.origin is not None
+    return b"epoll_ctl" not in Path(spec.origin).read_bytes()
 
 
 @pytest.hookimpl(trylast=True)
@@ -122,6 +137,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
+    for mark in item.iter_markers("linux"):
+        if PORTABLE:
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
     if inspect.iscoroutinefunction(getattr(item, "obj", None)) and "loop" not in item.fixturenames:
         item.fixturenames.append("loop")
 
@@ -384,6 +402,30 @@ def unix_path() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="cede-")
     yield os.path.join(folder, "socket")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def nothing_for_the_collector() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """Return a context manager whose block must leave nothing to the collector of cycles, which is off meanwhile."""
+
+    @contextlib.contextmanager
+    def watching() -> Iterator[None]:
+        gc.collect()
+        gc.freeze()  # what is there already need not be looked through again
+        gc.disable()
+        try:
+            yield
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [type(thing).__name__ for thing in gc.garbage]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+            gc.unfreeze()
+        assert left == []
+
+    return watching
 
 
 @pytest.fixture

@@ -129,16 +129,19 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
             task._log_destroy_pending = False  # if it does not complete, the RuntimeError below tells
         task.add_done_callback(_stop_its_loop)
         try:
-            self.run_forever()
-        except BaseException:
-            if is_new and task.done() and not task.cancelled():
-                task.exception()  # retrieved: nobody else can reach the task
-            raise
+            try:
+                self.run_forever()
+            except BaseException:
+                if is_new and task.done() and not task.cancelled():
+                    task.exception()  # retrieved: nobody else can reach the task
+                raise
+            finally:
+                task.remove_done_callback(_stop_its_loop)
+            if not task.done():
+                raise RuntimeError("Event loop stopped before Future completed.")
+            return task.result()  # type: ignore[no-any-return]
         finally:
-            task.remove_done_callback(_stop_its_loop)
-        if not task.done():
-            raise RuntimeError("Event loop stopped before Future completed.")
-        return task.result()  # type: ignore[no-any-return]
+            del future, task  # a cycle: an exception, its traceback, this frame, the task, the exception
 
     def close(self) -> None:
         """Close the loop: forget what waits, let go of its threads and descriptors. It must not run."""

@@ -129,6 +129,7 @@ class Runner:
         finally:
             if handler is not None and signal.getsignal(signal.SIGINT) is handler:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+            del task, handler  # an exception's traceback refers to this frame, and the task to the exception
 
     def _take_over_sigint(self, task: Task[Any]) -> Callable[..., None] | None:
         """Let Ctrl-C cancel `task`; return the handler, or None where Ctrl-C is not ours to handle."""
@@ -187,7 +188,8 @@ def _cancel_all_tasks(loop: AbstractEventLoop) -> None:
     for task in tasks:
         task.cancel()
     loop.run_until_complete(gather(*tasks, return_exceptions=True))
-    for task in tasks:
+    while tasks:  # emptied: the tracebacks of what was raised refer to this frame, and the tasks to what was raised
+        task = tasks.pop()
         if not task.cancelled() and task.exception() is not None:
             loop.call_exception_handler(
                 {
@@ -196,3 +198,4 @@ def _cancel_all_tasks(loop: AbstractEventLoop) -> None:
                     "task": task,
                 }
             )
+        del task

@@ -126,7 +126,7 @@ class FlowControlMixin(FlowControl, Protocol):
                 await waiter
             finally:
                 waiters: Any = self._drain_waiters
-                del waiters[waiter]
+                del waiters[waiter], waiter  # its exception would hold this frame, and this frame its exception
 
     def _get_close_waiter(self, stream: StreamWriter) -> Awaitable[None]:
         raise NotImplementedError

@@ -100,6 +100,7 @@ class SubprocessStreamProtocol(FlowControlMixin, SubprocessProtocol):
         if exc is None:
             self._stdin_closed.set_result(None)
         else:
+            exc.__traceback__ = None  # interpreted, it refers to the writer's frame, and so to this
             self._stdin_closed.set_exception(exc)
             self._stdin_closed.exception()  # nobody has to call wait_closed(): it counts as seen
 
@@ -112,9 +113,9 @@ class SubprocessStreamProtocol(FlowControlMixin, SubprocessProtocol):
         if not self._pipe_fds and self._process_exited and self._transport is not None:
             self._transport.close()
             self._transport = None
+            self.stdin = None  # the writer, which is the program's, refers to this
 
     def _get_close_waiter(self, stream: StreamWriter) -> Awaitable[None]:
-        assert stream is self.stdin
         return self._stdin_closed
 
 
@@ -185,6 +186,7 @@ class Process:
             # The process did not want all of it.
             if debug:
                 logger.debug("%r communicate: stdin got %r", self, exc)
+            exc.__traceback__ = None  # it refers to this frame, and the closed stdin keeps the exception
         if debug:
             logger.debug("%r communicate: close stdin", self)
         stdin.close()

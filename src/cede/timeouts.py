@@ -51,7 +51,7 @@ class Timeout:
         self._state = _CREATED
         self._when = when
         self._handle: Any = None  # what will call _expire; None without a deadline
-        self._task: Task[Any] | None = None  # the task in the block, once entered
+        self._task: Task[Any] | None = None  # the task in the block, while it is there
         self._cancelling = 0  # how many cancellations of it were under way on entering
 
     def __repr__(self) -> str:
@@ -123,6 +123,7 @@ class Timeout:
 
     def _leave(self, exc: BaseException | None) -> None:
         """End the block, which raised `exc`. TimeoutError if that is this timeout's own cancellation."""
+        task, self._task = self._task, None  # else a task that fails would be kept by its own traceback
         if self._state is _ACTIVE:
             self._state = _FINISHED
             if self._handle is not None:
@@ -130,9 +131,11 @@ class Timeout:
                 self._handle = None
             return
         assert self._state is _EXPIRING
-        assert self._task is not None
+        assert task is not None
         self._state = _EXPIRED
-        if self._task.uncancel() > self._cancelling or exc is None:
+        others = task.uncancel()
+        del task
+        if others > self._cancelling or exc is None:
             return  # somebody else cancelled the task too, or the block swallowed the cancellation
         if isinstance(exc, CancelledError):
             raise TimeoutError from exc

@@ -107,28 +107,36 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
     cancellation and returns a value, that is what you get. Cancelling `wait_for` cancels it too. With
     a timeout of zero or less, what is not done already is cancelled before it runs.
     """
-    if timeout is None:
-        return await fut
-    if timeout <= 0:
-        future = ensure_future(fut)
-        if future.done():
-            return future.result()
-        await _cancel_and_wait(future)
-        try:
-            return future.result()
-        except CancelledError as exc:
-            raise TimeoutError from exc
-    if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
-        return fut.result()  # type: ignore[attr-defined,no-any-return]
-    limit = _limit_of(timeout)
-    limit._enter()
     try:
-        result = await fut
-    except BaseException as exc:
-        limit._leave(exc)
-        raise
-    limit._leave(None)
-    return result
+        if timeout is None:
+            return await fut
+        if timeout <= 0:
+            fut = ensure_future(fut)
+            return fut.result() if fut.done() else await _result_by_now(fut)
+        if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
+            return fut.result()  # type: ignore[attr-defined,no-any-return]
+        limit = _limit_of(timeout)
+        limit._enter()
+        try:
+            result = await fut
+        except BaseException as exc:
+            limit._leave(exc)
+            raise
+        limit._leave(None)
+        return result
+    finally:
+        del fut  # an exception's traceback refers to this frame, and a future to its exception
+
+
+async def _result_by_now(future: Future[T]) -> T:
+    """Cancel a future; return its result if it has one all the same. TimeoutError if it has none."""
+    await _cancel_and_wait(future)
+    try:
+        return future.result()
+    except CancelledError as exc:
+        raise TimeoutError from exc
+    finally:
+        del future  # as above
 
 
 async def _cancel_and_wait(future: Future[Any]) -> None:
@@ -195,7 +203,12 @@ class _AsCompleted:
             raise
         if future is None:
             raise TimeoutError
-        return future.result() if resolve else future
+        if not resolve:
+            return future
+        try:
+            return future.result()
+        finally:
+            del future  # it holds the exception, whose traceback refers to this frame
 
     def _time_is_up(self) -> None:
         for _ in range(self._arrivals.give_up()):

@@ -118,9 +118,10 @@ class World:
         context.load_cert_chain(*self.certificates.pair(name))
         return context
 
-    def client_context(self, kind: type[ssl.SSLContext] | None = None) -> ssl.SSLContext:
+    def client_context(self, kind: type[ssl.SSLContext] | None = None, *, trusting: bool = True) -> ssl.SSLContext:
         context = (kind or self._kind)(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(self.certificates.authority)
+        if trusting:
+            context.load_verify_locations(self.certificates.authority)
         return context
 
     @contextlib.asynccontextmanager

@@ -82,6 +82,7 @@ class Waker(Watcher):
         self.drain()
 
     def close(self):
-        """Close both ends."""
+        """Close both ends, and let go of the loop, which refers to this."""
+        self._on_signals = None
         self._reader.close()
         self._writer.close()

@@ -17,6 +17,7 @@ cdef class Listener(Watcher):
     cdef object _on_accept
     cdef object _retry
     cdef bint _closed
+    cdef object __weakref__
 
     @cython.locals(accepted=tuple)
     cdef object _on_ready(self, int events)

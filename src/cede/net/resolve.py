@@ -164,7 +164,7 @@ class LookupThreads:
             future.set_exception(error)
         elif wanted:
             future.set_result(result)
-        error = None  # breaks the cycle with its traceback's frame
+        del error, future  # both refer to the traceback, which refers to this frame
 
     def _take_back(self) -> Iterator[Any]:
         try:

@@ -51,6 +51,7 @@ async def _native(loop: Any, transport: Any, file: Any, offset: int, count: int 
         await empty
         return await sendfile_by_kernel(sock, file, offset, count, lambda: stand_in.writable(fd))
     finally:
+        empty = None  # its exception would hold this frame, and this frame its exception
         transport._reset_empty_waiter()
         if not transport.is_closing():
             loop._claim(fd, transport)

@@ -51,7 +51,8 @@ class Server(asyncio.AbstractServer):
         self._ssl_handshake_timeout = ssl_handshake_timeout
         self._ssl_shutdown_timeout = ssl_shutdown_timeout
         self._context = contextvars.copy_context()
-        self._listeners: list[Listener] = []  # one a socket; empty iff not serving
+        # One a socket; none iff not serving. Weak: the poller keeps each, and each keeps the server.
+        self._listeners: list[weakref.ref[Listener]] = []
         # Weak, so that a transport nobody holds any more can still be found out and complain.
         self._clients: dict[int, weakref.ref[Any]] = {}  # by the id of the transport
         self._waiters: list[Any] | None = []  # futures of wait_closed; None once closed and without clients
@@ -86,7 +87,7 @@ class Server(asyncio.AbstractServer):
             raise RuntimeError(f"server {self!r} is closed")
         for sock in self._sockets:
             sock.listen(self._backlog)
-            self._listeners.append(Listener(self._loop, sock, self._backlog, self._accepted))
+            self._listeners.append(weakref.ref(Listener(self._loop, sock, self._backlog, self._accepted)))
 
     async def serve_forever(self) -> None:
         """Accept connections until cancelled; then close the server and its connections."""
@@ -113,8 +114,9 @@ class Server(asyncio.AbstractServer):
         sockets, self._sockets = self._sockets, None
         if sockets is None:
             return
-        for listener in self._listeners:
-            listener.close()
+        for reference in self._listeners:
+            if (listener := reference()) is not None:
+                listener.close()
         self._listeners.clear()
         for sock in sockets:
             self._close_socket(sock)
