@@ -11,6 +11,7 @@ Environment variables:
     CEDE_EXT=off       plain Python
     CEDE_CFLAGS=-O1    more options for the C compiler, after the usual ones
     CEDE_DEBUG=1       -O0 -g, bounds checks, line tracing, and an annotated HTML page beside each C file
+    CEDE_PORTABLE=1    as where nothing of Linux's own exists (tests/portable.h); for the tests of that
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ DEBUG_DIRECTIVES = {
 CFLAGS = os.environ.get("CEDE_CFLAGS", "").split()
 ROOT = Path(__file__).resolve().parent
 DEBUG = os.environ.get("CEDE_DEBUG", "") not in ("", "0")
+PORTABLE = os.environ.get("CEDE_PORTABLE", "") not in ("", "0")
 JOBS = os.cpu_count() or 1
 
 
@@ -95,13 +97,14 @@ def extensions(mode: str) -> list[Extension]:
     if mode == "off":
         return []
     macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if DEBUG else []
+    portable = ["-include", str(ROOT / "tests" / "portable.h")] if PORTABLE else []
     return [
         Extension(
             name,
             ["src/" + name.replace(".", "/") + ".py"],
             define_macros=macros,
             # No -march: a wheel runs on machines it was not built on. -g0 halves the time to compile.
-            extra_compile_args=[*(["-O0", "-g"] if DEBUG else ["-O3", "-g0"]), *CFLAGS],
+            extra_compile_args=[*(["-O0", "-g"] if DEBUG else ["-O3", "-g0"]), *CFLAGS, *portable],
             optional=mode != "require",
         )
         for name in COMPILED_MODULES
@@ -184,7 +187,7 @@ class BuildExt(build_ext):
 def main() -> None:
     mode = wanted()
     # What was compiled with other options stands in another folder: it is not made again when they change.
-    build_base = f"build/{'debug' if DEBUG else 'release'}{''.join(CFLAGS)}"
+    build_base = f"build/{'debug' if DEBUG else 'release'}{'-portable' if PORTABLE else ''}{''.join(CFLAGS)}"
     setup(
         ext_modules=extensions(mode),
         cmdclass={"build_ext": BuildExt},

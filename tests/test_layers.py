@@ -27,7 +27,7 @@ MAX_FUNCTION_LINES = 60
 
 LAYERS: dict[str, str] = {
     "0 beside": """
-        _pure _version
+        _pure _portable _version
     """,
     "1 engine": """
         engine
@@ -59,7 +59,7 @@ LAYERS: dict[str, str] = {
         selector_events sslproto trsock unix_events
     """,
     "6 door": """
-        observe observe.snapshot observe.listener
+        observe observe.processes observe.snapshot observe.listener
         __init__ _command _command.messages _command.as_uvloop _command.as_uvicorn_auto _command.other_loops
         _command.program _command.run _command.repl
         _command.attach _command.ask _command.ps __main__

@@ -36,6 +36,12 @@ if _os.environ.get("CEDE_PURE", "") not in ("", "0"):
 
     _pure.install()
 
+if _os.environ.get("CEDE_PORTABLE", "") not in ("", "0"):
+    # Order: before anything of cede looks at what the system has.
+    from . import _portable
+
+    _portable.install()
+
 import asyncio as _asyncio
 import importlib as _importlib
 import sys as _sys

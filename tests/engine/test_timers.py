@@ -241,6 +241,7 @@ def test_on_the_machines_clock_no_timer_is_early(either_loop, delay):
     assert min(late) >= 0
 
 
+@pytest.mark.linux("poll counts in milliseconds")
 def test_short_sleeps_are_short(loop):
     """The lateness of a sleep below a millisecond is no millisecond. The best of many, as the machine is shared."""
 

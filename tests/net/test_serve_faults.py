@@ -305,6 +305,7 @@ async def round_trips(loop, sock, count):
     return time.perf_counter() - began
 
 
+@pytest.mark.linux("poll looks at every one of them")
 async def test_a_busy_connection_among_thousands_of_idle_ones(loop):
     """It costs about the same whether ten others are idle or ten thousand."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

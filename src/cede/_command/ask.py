@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 import sys
 from typing import Any
 
+from ..observe import processes
 from ..observe.listener import folder_for, socket_name
 from ..observe.snapshot import FORMAT
 
@@ -28,7 +28,7 @@ class NoAnswer(Exception):
 def ask(pid: int) -> dict[str, Any]:
     """Return the snapshot of a process. NoAnswer if there is none to be had."""
     try:
-        uid = os.stat(f"/proc/{pid}").st_uid
+        uid = processes.owner_of(pid)
     except OSError:
         raise NoAnswer(f"there is no process {pid}") from None
     text = _ask_at_socket(pid, uid)
@@ -59,9 +59,8 @@ def _ask_at_socket(pid: int, uid: int) -> str | None:
                 raise NoAnswer(f"process {pid} belongs to another user, who alone may ask it (try sudo)") from None
             except OSError:
                 continue
-            form = "3i"
-            peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(form))
-            if struct.unpack(form, peer)[0] != pid:
+            peer = processes.peer_of(sock)
+            if peer[0] != pid if peer is not None else os.stat(folder).st_uid != uid:
                 continue  # somebody else pretends to be this process
             return _read_all(sock, pid)
     return None
@@ -69,13 +68,8 @@ def _ask_at_socket(pid: int, uid: int) -> str | None:
 
 def _folders_of(pid: int, uid: int) -> list[str]:
     """Return where the socket of a user's process may be, the likeliest first."""
-    runtime_folders = [os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}", None]
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            theirs = dict(line.partition(b"=")[::2] for line in file.read().split(b"\0"))
-        runtime_folders.insert(0, os.fsdecode(theirs.get(b"XDG_RUNTIME_DIR", b"")))
-    except OSError:
-        pass  # of another user
+    theirs = processes.variable_of(pid, "XDG_RUNTIME_DIR")
+    runtime_folders = [theirs, os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{uid}", None]
     return list(dict.fromkeys(folder_for(uid, folder) for folder in runtime_folders))
 
 

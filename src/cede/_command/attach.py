@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 
+from ..observe import processes
+
 PATIENCE = 5.0
 """Seconds that the process gets to answer."""
 
@@ -53,16 +55,16 @@ def ask_by_script(pid: int) -> str:
     """
     if sys.version_info < (3, 14):
         raise RuntimeError("sys.remote_exec is new in Python 3.14")
-    owner = os.stat(f"/proc/{pid}")
-    root = f"/proc/{pid}/root"  # a container's processes have another /tmp than ours
+    owner = processes.owner_of(pid)
+    root = processes.root_of(pid)  # a container's processes have another /tmp than ours
     folder = tempfile.mkdtemp(prefix=f"cede-ps-{pid}-", dir=f"{root}/tmp")
     script = f"{folder}/script.py"
     theirs = folder.removeprefix(root)
     try:
         _write(script, _SCRIPT.format(folder=theirs))
-        if owner.st_uid != os.geteuid():
-            os.chown(script, owner.st_uid, owner.st_gid)
-            os.chown(folder, owner.st_uid, owner.st_gid)
+        if owner != os.geteuid():
+            os.chown(script, owner, -1)
+            os.chown(folder, owner, -1)
         sys.remote_exec(pid, script.removeprefix(root))
     except BaseException:
         shutil.rmtree(folder)
@@ -103,7 +105,9 @@ _WALL = 0x40000000  # __WALL: of a thread that is no child as well
 
 
 def _nudge(pid: int) -> None:
-    """Stop the main thread of the process and let it go on at once; do nothing where that is not allowed."""
+    """Stop the main thread of the process and let it go on at once; do nothing where that is not allowed, or not so."""
+    if sys.platform != "linux":
+        return
     libc = ctypes.CDLL(None, use_errno=True)
     ptrace = libc.ptrace
     ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)

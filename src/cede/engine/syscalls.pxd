@@ -6,24 +6,35 @@ from . cimport native  # for its word on tracebacks
 cdef extern from *:
     """
     #include <errno.h>
+    #include <fcntl.h>
     #include <time.h>
     #include <math.h>
     #include <arpa/inet.h>
     #include <netinet/in.h>
     #include <netinet/tcp.h>
-    #include <sys/epoll.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
+    #include <unistd.h>
+    #ifdef __linux__
+    #include <sys/epoll.h>
     #include <sys/prctl.h>
     #include <sys/syscall.h>
-    #include <unistd.h>
+    #endif
+
+    #ifdef CLOCK_UPTIME_RAW
+    #define CEDE_CLOCK CLOCK_UPTIME_RAW  /* Apple's; what time.monotonic reads there */
+    #else
+    #define CEDE_CLOCK CLOCK_MONOTONIC
+    #endif
 
     static CYTHON_INLINE double cede_monotonic(void) {
         struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
+        clock_gettime(CEDE_CLOCK, &now);
         return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
     }
 
+    #ifdef __linux__
+    #define CEDE_HAS_EPOLL 1
     #ifndef __NR_epoll_pwait2
     #define __NR_epoll_pwait2 441
     #endif
@@ -78,6 +89,46 @@ cdef extern from *:
         return -1;
     }
 
+    #define cede_event_at(buffer, i) (((struct epoll_event *)PyByteArray_AS_STRING(buffer))[i])
+    #define cede_event_fd(buffer, i) (cede_event_at(buffer, i).data.fd)
+    #define cede_event_bits(buffer, i) (cede_event_at(buffer, i).events)
+    #define cede_event_buffer() PyByteArray_FromStringAndSize(NULL, CEDE_MAX_EVENTS * sizeof(struct epoll_event))
+
+    static unsigned long cede_saved_slack = 50000;
+    static void cede_precise_waits(int enable) {
+        if (enable) {
+            int slack = prctl(PR_GET_TIMERSLACK);
+            if (slack > 1) cede_saved_slack = (unsigned long)slack;
+            prctl(PR_SET_TIMERSLACK, 1UL);
+        } else {
+            prctl(PR_SET_TIMERSLACK, cede_saved_slack);
+        }
+    }
+    #else
+    /* EpollPoller is compiled here too, and refuses to be imported. */
+    #define CEDE_HAS_EPOLL 0
+    static int cede_no_epoll(void) {
+        errno = ENOSYS;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    #define EPOLL_CTL_ADD 0
+    #define EPOLL_CTL_MOD 0
+    #define EPOLL_CTL_DEL 0
+    #define cede_epoll_wait(fd, buffer, timeout) cede_no_epoll()
+    #define cede_epoll_control(fd, action, watched, events) cede_no_epoll()
+    #define cede_event_fd(buffer, i) (-1)
+    #define cede_event_bits(buffer, i) 0
+    #define cede_event_buffer() PyByteArray_FromStringAndSize(NULL, 0)
+    #define cede_precise_waits(enable) ((void)(enable))
+    #endif
+
+
+    #ifdef MSG_NOSIGNAL
+    #define CEDE_NOSIGNAL MSG_NOSIGNAL
+    #else
+    #define CEDE_NOSIGNAL 0  /* the interpreter ignores SIGPIPE, unless the program has it otherwise */
+    #endif
 
     static CYTHON_INLINE int cede_would_block(void) {
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -89,7 +140,7 @@ cdef extern from *:
     }
 
     static CYTHON_INLINE Py_ssize_t cede_put(int fd, const char *memory, Py_ssize_t size, int to_socket) {
-        return to_socket ? send(fd, memory, size, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, memory, size);
+        return to_socket ? send(fd, memory, size, MSG_DONTWAIT | CEDE_NOSIGNAL) : write(fd, memory, size);
     }
 
     /* A new bytes, b"" at the end of the stream, None if nothing is there yet, NULL with an error set. */
@@ -182,13 +233,24 @@ cdef extern from *:
         return pair;
     }
 
+    /* Not inherited by children. BSD's are as non-blocking as the listener; who accepts them says what they are. */
+    static int cede_accept_raw(int fd, cede_address *from) {
+    #ifdef SOCK_CLOEXEC
+        return accept4(fd, (struct sockaddr *)&from->name, &from->size, SOCK_CLOEXEC);
+    #else
+        int accepted = accept(fd, (struct sockaddr *)&from->name, &from->size);
+        if (accepted >= 0) fcntl(accepted, F_SETFD, FD_CLOEXEC);
+        return accepted;
+    #endif
+    }
+
     /* (descriptor, address), None if nobody is waiting, NULL with an error set. */
     static PyObject *cede_accept(int fd) {
         cede_address from;
         PyObject *address, *number, *pair;
         int accepted;
         from.size = sizeof(from.name);
-        accepted = accept4(fd, (struct sockaddr *)&from.name, &from.size, SOCK_CLOEXEC);
+        accepted = cede_accept_raw(fd, &from);
         if (accepted < 0) {
             if (cede_would_block()) Py_RETURN_NONE;
             return PyErr_SetFromErrno(PyExc_OSError);
@@ -205,7 +267,7 @@ cdef extern from *:
     /* How much of `data` went to the address in `last`, -1 if the kernel has no room, -2 with an error set. */
     static Py_ssize_t cede_send_to(int fd, PyObject *data, PyObject *last) {
         cede_address *to = (cede_address *)PyByteArray_AS_STRING(last);
-        Py_ssize_t count = sendto(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL,
+        Py_ssize_t count = sendto(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | CEDE_NOSIGNAL,
                                   (struct sockaddr *)&to->name, to->size);
         if (count >= 0 || cede_would_block()) return count;
         PyErr_SetFromErrno(PyExc_OSError);
@@ -256,7 +318,7 @@ cdef extern from *:
             memset(&message, 0, sizeof message);
             message.msg_iov = parts;
             message.msg_iovlen = size;
-            count = to_socket ? sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) : writev(fd, parts, (int)size);
+            count = to_socket ? sendmsg(fd, &message, MSG_DONTWAIT | CEDE_NOSIGNAL) : writev(fd, parts, (int)size);
         }
         if (count >= 0 || cede_would_block()) return count;
         PyErr_SetFromErrno(PyExc_OSError);
@@ -277,21 +339,6 @@ cdef extern from *:
     }
 
     #define cede_read_buffer(size) PyByteArray_FromStringAndSize(NULL, size)
-    #define cede_event_at(buffer, i) (((struct epoll_event *)PyByteArray_AS_STRING(buffer))[i])
-    #define cede_event_fd(buffer, i) (cede_event_at(buffer, i).data.fd)
-    #define cede_event_bits(buffer, i) (cede_event_at(buffer, i).events)
-    #define cede_event_buffer() PyByteArray_FromStringAndSize(NULL, CEDE_MAX_EVENTS * sizeof(struct epoll_event))
-
-    static unsigned long cede_saved_slack = 50000;
-    static void cede_precise_waits(int enable) {
-        if (enable) {
-            int slack = prctl(PR_GET_TIMERSLACK);
-            if (slack > 1) cede_saved_slack = (unsigned long)slack;
-            prctl(PR_SET_TIMERSLACK, 1UL);
-        } else {
-            prctl(PR_SET_TIMERSLACK, cede_saved_slack);
-        }
-    }
     """
     object cede_read(int fd, object buffer, Py_ssize_t size)
     object cede_receive(int fd, object buffer, Py_ssize_t size)
@@ -306,6 +353,7 @@ cdef extern from *:
     void cede_set_nodelay(int fd)
     object cede_read_buffer(Py_ssize_t size)
     double cede_monotonic() nogil
+    bint CEDE_HAS_EPOLL
     int cede_epoll_wait(int fd, object buffer, double timeout) except -1
     int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
     int cede_epoll_control(int fd, int action, int watched, uint32_t events) except -1
@@ -317,6 +365,9 @@ cdef extern from *:
 
 cdef inline double monotonic():
     return cede_monotonic()
+
+cdef inline bint has_epoll() noexcept:
+    return CEDE_HAS_EPOLL
 
 cdef inline object event_buffer():
     return cede_event_buffer()

@@ -5,13 +5,9 @@ and says what came of it. It is never compiled itself.
 """
 
 import os
+import select as _select
 import socket
 import time
-
-try:
-    from select import select as _select
-except ImportError:  # a platform without select has no epoll either
-    _select = None
 
 # --- Time ---------------------------------------------------------------------------------------
 
@@ -19,6 +15,11 @@ monotonic = time.monotonic
 
 
 # --- Readiness ----------------------------------------------------------------------------------
+
+
+def has_epoll():
+    """Whether the system has epoll; compiled, whether the one had it on which this was built."""
+    return hasattr(_select, "epoll")
 
 
 def event_buffer():
@@ -54,7 +55,7 @@ def epoll_wait(epoll, fd, buffer, timeout):
     if 0 < timeout < 0.5 and fd < 1024:
         # epoll_wait rounds up to whole milliseconds; select does not, and an epoll descriptor can
         # itself be selected on.
-        readable, _, _ = _select([fd], (), (), timeout)
+        readable, _, _ = _select.select([fd], (), (), timeout)
         if not readable:
             return 0
         timeout = 0

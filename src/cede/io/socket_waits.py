@@ -3,7 +3,7 @@
 The poller is told of a socket when somebody first waits for it, and goes on telling: a program that receives
 in a loop would else cost two system calls each time to ask and to take back. It tells of *changes* only
 (EDGE), so what nobody waits for costs one event and not one a turn. That is enough, because all who wait
-for bytes have tried first and found none.
+for bytes have tried first and found none. A poller that cannot do so is asked for what somebody waits for, and no more.
 
 What is known of a socket ends with the socket object: another one may get the same descriptor.
 
@@ -110,10 +110,13 @@ class SocketWaits(Watcher):
         loop = self._loop
         loop._unclaimed(self._fd)
         ready = new_future(loop)
-        if self._fd in loop._callbacks or not loop._poller.tells_changes:
+        if self._fd in loop._callbacks:
             self._share(direction, ready)
             return ready
-        if not self._interest & direction:
+        if not loop._poller.tells_changes:
+            ready.add_done_callback(self._ask_for_less)
+            loop._watch(self._fd, self, self._interest | direction)
+        elif not self._interest & direction:
             loop._watch(self._fd, self, self._interest | direction | EDGE)
         elif direction == WRITABLE:
             # Asked anew, the kernel tells of room that is there already: some of it may have come, unnoticed, since the
@@ -126,15 +129,19 @@ class SocketWaits(Watcher):
         return ready
 
     def _share(self, direction, ready):
-        """Wait as asyncio does, and leave nothing behind: beside what `add_reader` or `add_writer` keep of the
-        descriptor, and where the poller would tell again and again, or mind that the socket was closed.
-        """
+        """Wait as asyncio does, beside what `add_reader` or `add_writer` keep of the descriptor."""
         loop = self._loop
         if direction == READABLE:
             handle = loop._add_reader(self._fd, release, ready)
         else:
             handle = loop._add_writer(self._fd, release, ready)
         ready.add_done_callback(_Removal(loop, self._fd, direction, handle))
+
+    def _ask_for_less(self, ready):
+        """Ask a poller that tells again and again for nothing that nobody waits for: the socket may be closed next."""
+        wanted = (READABLE if _any_waits(self._readers) else 0) | (WRITABLE if _any_waits(self._writers) else 0)
+        if not self._loop._closed:
+            self._loop._watch(self._fd, self, self._interest & wanted)
 
     def _displaced(self):
         """Somebody else watches the descriptor now: those who wait go on beside them."""
@@ -169,6 +176,8 @@ class SocketWaits(Watcher):
         if events & WRITABLE:
             self._writers = None
             _resolve_all(writers)
+        if not self._interest & EDGE:
+            self._ask_for_less(None)
 
 
 def _is_free(callbacks, direction):
@@ -184,6 +193,10 @@ def _added(waiting, ready):
         waiting.append(ready)
         return waiting
     return [waiting, ready]
+
+
+def _any_waits(waiting):
+    return any(not ready.done() for ready in _as_list(waiting))
 
 
 def _as_list(waiting):

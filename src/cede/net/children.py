@@ -1,9 +1,9 @@
 """Subprocesses: `subprocess_exec`, `subprocess_shell`, and how the loop learns that a child has ended.
 
 A *pidfd* (Linux 5.3) is a descriptor that becomes readable when the child ends; it also names the child for
-good, so a signal sent through it cannot hit a stranger that got the same number. Where there is none, an old
-kernel or a sandbox, a *timer* asks after the child, often at first and then more and more rarely. SIGCHLD is used
-by neither: it belongs to the process, tells nothing of which child, and other code wants it.
+good, so a signal sent through it cannot hit a stranger that got the same number. Where there is none (another
+system, an old kernel, a sandbox) a *timer* asks after the child, often at first and then more and more rarely.
+SIGCHLD is used by neither: it belongs to the process, tells nothing of which child, and other code wants it.
 
 Law: a child is reaped in the loop's thread and nowhere else, so that "has it ended?" and "send it a
 signal" cannot overtake each other.

@@ -4,7 +4,7 @@ Law: the program does not notice. The thread sleeps until somebody connects, tak
 it: it answers while they hang. Whatever goes wrong here ends in no answer, and at most in one line on standard error.
 
 The socket is `PID.sock` in a folder of the user's own, `$XDG_RUNTIME_DIR/cede` or else `/tmp/cede-UID`, which nobody
-else may enter; the kernel says who connects, and only the process's user and root get an answer. The file goes
+else may enter; where the kernel says who connects, only the process's user and root get an answer. The file goes
 when the process ends; if it is killed, the next process that listens, or the next one that asks, removes it.
 """
 
@@ -15,14 +15,14 @@ import os
 import signal
 import socket
 import stat
-import struct
 import sys
 import threading
 
+from . import processes
 from .snapshot import as_text
 
 _PATIENCE = 2  # seconds for one who asked to take the answer
-_LONGEST_PATH = 107  # bytes, of a socket's
+_LONGEST_PATH = 107 if sys.platform == "linux" else 103  # bytes, of a socket's
 
 _listener: socket.socket | None = None
 _thread: threading.Thread | None = None
@@ -114,7 +114,7 @@ def _remove_stale(folder: str) -> None:
     """Remove the sockets of processes that were killed."""
     for name in os.listdir(folder):
         pid, dot, kind = name.partition(".")
-        if kind == "sock" and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):
+        if kind == "sock" and pid.isdecimal() and not processes.exists(int(pid)):
             _remove(os.path.join(folder, name))
 
 
@@ -145,6 +145,10 @@ def _serve(listener: socket.socket) -> None:
 
 def _answer(connection: socket.socket) -> None:
     connection.settimeout(_PATIENCE)
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
-    if uid in (0, os.geteuid()):
+    peer = processes.peer_of(connection)
+    if (peer[1] in (0, os.geteuid())) if peer is not None else _is_closed(os.path.dirname(_path)):
         connection.sendall(as_text().encode())
+
+
+def _is_closed(folder: str) -> bool:
+    return not stat.S_IMODE(os.stat(folder).st_mode) & 0o077

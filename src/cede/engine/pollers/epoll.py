@@ -7,13 +7,18 @@ after fork) keeps it alive. So the owner of a descriptor removes it *before* clo
 again at once: an event that was fetched for the old one may be delivered to the new one's watcher,
 which then reads, finds nothing and goes on; `add` forgives a number the kernel still or no longer
 knows. And epoll_wait counts in milliseconds: the twin of `syscalls` waits more precisely.
+
+Importing this is an ImportError where there is no epoll.
 """
 
 import errno
-import select
+from select import epoll
 
 from .. import syscalls
 from .base import EDGE, HANGUP, READABLE, WRITABLE, Poller
+
+if not syscalls.has_epoll():
+    raise ImportError("cede was compiled for a system without epoll")
 
 _IN = 1  # EPOLLIN
 _OUT = 4  # EPOLLOUT
@@ -29,7 +34,7 @@ class EpollPoller(Poller):
     """The poller of a loop on Linux."""
 
     def __init__(self):
-        self._epoll = select.epoll()
+        self._epoll = epoll()
         self._fd = self._epoll.fileno()
         self._watchers = []  # the watcher of each descriptor, by its number; None where none is
         self._buffer = syscalls.event_buffer()
