@@ -87,9 +87,10 @@ class TimerWatch:
         self._process = process
         self._ended = ended
         self._delay = _FIRST_DELAY
-        self._timer = loop.call_later(self._delay, self._ask)
+        self._timer: Any = loop.call_later(self._delay, self._ask)  # None once there is nothing to ask any more
 
     def _ask(self) -> None:
+        self._timer = None  # it refers to this
         returncode = _reap(self._process, os.WNOHANG)
         if returncode is not None:
             self._ended(returncode)
@@ -103,7 +104,9 @@ class TimerWatch:
 
     def close(self) -> None:
         """Stop asking."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def watch(loop: Any, process: Any, ended: Callable[[int | None], None]) -> Any:
