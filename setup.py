@@ -17,7 +17,9 @@ Environment variables:
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -77,6 +79,8 @@ DEBUG_DIRECTIVES = {
 
 CFLAGS = os.environ.get("CEDE_CFLAGS", "").split()
 ROOT = Path(__file__).resolve().parent
+# In the package, why it is not compiled though that was wanted: installers hide what the build says, `cede` tells it.
+REASON = Path("cede", "not_compiled.txt")
 DEBUG = os.environ.get("CEDE_DEBUG", "") not in ("", "0")
 PORTABLE = os.environ.get("CEDE_PORTABLE", "") not in ("", "0")
 JOBS = os.cpu_count() or 1
@@ -122,6 +126,7 @@ class BuildExt(build_ext):
             self.parallel = JOBS
 
     def build_extensions(self) -> None:
+        self._reason_file().unlink(missing_ok=True)
         try:
             self._translate()
         except Exception as exc:
@@ -137,7 +142,7 @@ class BuildExt(build_ext):
         try:
             super().build_extension(ext)
         except Exception:
-            self._failure = self._failure or f"the C compiler {self.compiler.compiler_so[0]} could not build {ext.name}"
+            self._failure = self._failure or self._why_not(ext)
 
     def copy_extensions_to_source(self) -> None:
         # Order: what stands in the source tree goes first. It may be newer than what replaces it (a debug build), or
@@ -170,12 +175,31 @@ class BuildExt(build_ext):
             ext.sources = made[ext.name].sources
             ext.depends = [*made[ext.name].depends, "setup.py"]
 
+    def _why_not(self, ext: Extension) -> str:
+        """Return why an extension could not be built, as far as that can be seen from outside of the compiler."""
+        compiler = self.compiler.compiler_so[0]
+        if shutil.which(compiler) is None:
+            return f"there is no C compiler {compiler}"
+        if not Path(sysconfig.get_path("include"), "Python.h").exists():
+            return "Python.h is missing, which some systems have in a package of its own (on Debian: python3-dev)"
+        return f"the C compiler {compiler} could not build {ext.name}"
+
+    def _reason_file(self) -> Path:
+        return (ROOT / "src" if self.inplace else Path(self.build_lib)) / REASON
+
     def _fall_back(self) -> None:
         """Remove what was built and say, in one line, that cede will run as plain Python; or that it may not."""
         if self._required:
             sys.exit(f"cede: not compiled, though CEDE_EXT=require asks for it: {self._failure}")
         for ext in self.extensions:
             Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)
+        self._reason_file().parent.mkdir(parents=True, exist_ok=True)
+        self._reason_file().write_text(f"{self._failure}\n", encoding="utf-8")
+        # The wheel is one for every machine then, and is called so: py3-none-any.
+        self.distribution.ext_modules = []
+        wheel = self.distribution.get_command_obj("bdist_wheel", create=False)
+        if wheel is not None:
+            wheel.root_is_pure = True
         print(
             f"cede: not compiled ({self._failure}): installing plain Python, which does the same more slowly; "
             "CEDE_EXT=require makes this an error",

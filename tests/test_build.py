@@ -95,6 +95,20 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_the_sdist_has_all_that_its_targets_read(sdist: Path) -> None:
+    """`make docs`, `make bench` and `make test` in it find their files: it has what git has, but for hidden files."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    listed = execute("git", "-c", "safe.directory=*", "ls-files", "-z", cwd=ROOT)
+    assert listed.status == 0, listed.output
+    tracked = {
+        name
+        for name in listed.output.split("\0")
+        if name and not any(part.startswith(".") for part in Path(name).parts) and (ROOT / name).exists()
+    }
+    assert not [name for name in sorted(tracked) if not (sdist / name).exists()]
+
+
 def build_wheel(sdist: Path, folder: Path, **env: str) -> tuple[Outcome, Path | None]:
     """Build a wheel from a fresh copy of the sdist, so that no build sees what another left."""
     source = folder / "source"
@@ -139,6 +153,7 @@ def test_compiled_wheel(sdist: Path, tmp_path: Path) -> None:
     assert "cede/engine/loop.py" in names
     assert "cede/engine/loop.pxd" in names
     assert not [name for name in names if name.endswith((".c", ".html"))]
+    assert "cede/not_compiled.txt" not in names
     assert {name.split("/")[0] for name in names} == {"cede", "-".join(wheel.name.split("-")[:2]) + ".dist-info"}
     sources = [p for p in (tmp_path / "source" / "src").rglob("*") if p.suffix in (".c", ".so", ".html")]
     assert not sources, "a build writes nothing into src/"
@@ -159,7 +174,18 @@ def test_without_a_compiler_it_installs_all_the_same(sdist: Path, tmp_path: Path
     (line,) = outcome.lines_said()
     assert "plain Python" in line
     assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
-    assert run_installed(wheel, tmp_path)[0] == "plain"
+    # It runs anywhere, so that is what it is called, and no installer takes it for the compiled one.
+    assert wheel.name.endswith("-py3-none-any.whl")
+    speed, version = run_installed(wheel, tmp_path)
+    assert speed == "plain"
+    assert "(pure Python, not compiled: the C compiler /bin/false could not build cede." in version
+
+
+def test_the_reason_is_that_there_is_no_compiler(sdist: Path, tmp_path: Path) -> None:
+    outcome, wheel = build_wheel(sdist, tmp_path, CC="no-such-compiler")
+    assert outcome.status == 0, outcome.output
+    assert wheel is not None
+    assert zipfile.ZipFile(wheel).read("cede/not_compiled.txt") == b"there is no C compiler no-such-compiler\n"
 
 
 def test_without_cython_it_installs_all_the_same(sdist: Path, tmp_path: Path) -> None:
