@@ -21,7 +21,9 @@ from .event_loop import EventLoop
 TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _F = TypeVar("_F")
 
 
 def _unwarned(module: Any, name: str) -> Any:
@@ -36,7 +38,7 @@ _BaseDefaultEventLoopPolicy = _unwarned(_stock, "BaseDefaultEventLoopPolicy")
 _InterpretersPolicy: Any = _unwarned(_stock_unix, "DefaultEventLoopPolicy")
 
 
-class EventLoopPolicy(_InterpretersPolicy):  # type: ignore[misc]
+class EventLoopPolicy(_InterpretersPolicy):
     """The interpreter's default policy, making cede's loops. Deprecated, as all policies are.
 
     Say `cede.run(main())`, `asyncio.run(main(), loop_factory=cede.new_event_loop)` or `cede.install()`.
@@ -80,10 +82,28 @@ def uninstall() -> None:
 _chosen: Any = None  # the policy given to set_event_loop_policy below, else None
 
 
+class _Unbound(staticmethod):  # type: ignore[type-arg]
+    """A function that stays one as an attribute of a class, without becoming a method of its instances.
+
+    So `loop_factory = cede.new_event_loop` stands in a TestCase of unittest's as asyncio's loop, a class, does.
+    """
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+
+def _unbound(function: _F) -> _F:
+    return _Unbound(function)
+
+
+@_unbound
 def new_event_loop() -> AbstractEventLoop:
     """Return a new event loop of cede's (or one of the policy that was given to `set_event_loop_policy`)."""
     if _chosen is not None and _get_stock_policy() is _chosen:
-        return _chosen.new_event_loop()  # type: ignore[no-any-return]
+        return _chosen.new_event_loop()
     return EventLoop()
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from asyncio import AbstractEventLoop, AbstractServer, Protocol
+from asyncio import AbstractEventLoop, Protocol
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from asyncio import BaseTransport, WriteTransport
     from collections.abc import Iterable
     from ssl import SSLContext
+
+    from .net.server import Server
 
     Bytes = bytes | bytearray | memoryview
     ClientConnected = Callable[["StreamReader", "StreamWriter"], Awaitable[None] | None]
@@ -65,7 +67,7 @@ async def start_server(
     *,
     limit: int = _DEFAULT_LIMIT,
     **kwds: Any,
-) -> AbstractServer:
+) -> Server:
     """Serve: call `client_connected_cb(reader, writer)` for each connection; return the server.
 
     If that is a coroutine function, each connection has a task, held until the connection is gone;
@@ -73,7 +75,7 @@ async def start_server(
     bytes; the other arguments are those of `loop.create_server`.
     """
     loop: Any = get_running_loop()
-    return await loop.create_server(_serving(client_connected_cb, limit, loop), host, port, **kwds)  # type: ignore[no-any-return]
+    return await loop.create_server(_serving(client_connected_cb, limit, loop), host, port, **kwds)
 
 
 def _serving(client_connected_cb: ClientConnected, limit: int, loop: Any) -> Callable[[], StreamReaderProtocol]:
@@ -100,9 +102,9 @@ if hasattr(socket, "AF_UNIX"):
 
     async def start_unix_server(
         client_connected_cb: ClientConnected, path: Any = None, *, limit: int = _DEFAULT_LIMIT, **kwds: Any
-    ) -> AbstractServer:
+    ) -> Server:
         """Serve on the Unix socket `path`, as `start_server` does."""
-        loop = get_running_loop()
+        loop: Any = get_running_loop()
         return await loop.create_unix_server(_serving(client_connected_cb, limit, loop), path, **kwds)
 
 
@@ -153,7 +155,7 @@ class StreamReaderProtocol(Feeder, FlowControlMixin):
         def connection_lost(self, exc: Exception | None) -> None: ...
 
     def _get_close_waiter(self, stream: StreamWriter | None) -> Awaitable[None]:
-        return self._closed  # type: ignore[no-any-return]
+        return self._closed
 
     def _serve(self, transport: Any, reader: Any) -> None:
         """Let the server's user have the connection."""
@@ -290,7 +292,7 @@ class StreamReader(StreamBuffer):
                 self._forget(waiter)
                 raise
             data = self._take_now(n)
-        return data  # type: ignore[no-any-return]
+        return data
 
     async def _read_to_end(self) -> bytes:
         parts = []
@@ -311,7 +313,7 @@ class StreamReader(StreamBuffer):
                 self._forget(waiter)
                 raise
             data = self._try_exactly(n, True)
-        return data  # type: ignore[no-any-return]
+        return data
 
     async def readline(self) -> bytes:
         """Return a line with its newline; without one if the stream ended before; b"" at the end.
@@ -327,7 +329,7 @@ class StreamReader(StreamBuffer):
                 self._forget(waiter)
                 raise
             line = self._try_line(True)
-        return line  # type: ignore[no-any-return]
+        return line
 
     async def readuntil(self, separator: Bytes | tuple[Bytes, ...] = _NEWLINE) -> bytes:
         """Return everything up to and including `separator`; of a tuple of them, the one that ends first.
@@ -345,7 +347,7 @@ class StreamReader(StreamBuffer):
                 self._forget(waiter)
                 raise
             data = self._try_until(separators, True)
-        return data  # type: ignore[no-any-return]
+        return data
 
     def _forget(self, waiter: Any) -> None:
         """Wait no more: cancelled, say. By now somebody else may wait."""

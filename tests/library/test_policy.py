@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import pickle
 import sys
 import threading
 import warnings
@@ -243,3 +245,26 @@ def test_a_policy_given_to_asyncio_does_not_change_cede_s_loops():
 
     asyncio.set_event_loop_policy(Theirs())
     assert cede.run(kind()) is cede.EventLoop
+
+
+def test_new_event_loop_is_a_function_wherever_it_stands(run_python):
+    """As an attribute of a class, as unittest wants it, it does not become a method; it travels to other processes."""
+    assert pickle.loads(pickle.dumps(cede.new_event_loop)) is cede.new_event_loop
+    assert str(inspect.signature(cede.new_event_loop)).startswith("() -> ")
+    run_python(
+        """
+        import asyncio, sys, unittest
+        import cede
+
+        class Case(unittest.IsolatedAsyncioTestCase):
+            loop_factory = cede.new_event_loop
+
+            async def test_its_loop(self):
+                loop = asyncio.get_running_loop()
+                self.assertEqual(isinstance(loop, cede.EventLoop), sys.version_info >= (3, 13))
+
+        assert Case.loop_factory is Case().loop_factory is cede.new_event_loop
+        if sys.version_info >= (3, 13):  # before, unittest does not ask for it
+            unittest.main()
+        """
+    )

@@ -183,6 +183,8 @@ async def connections(context: ssl.SSLContext) -> None:
     await writer.start_tls(context, server_hostname="x")
     await cede.open_unix_connection("/x")
     server = await cede.start_server(handle, "localhost", 0)
+    assert_type(server, cede.Server)
+    assert_type((await cede.start_unix_server(handle, "path")).sockets[0].fileno(), int)
     async with server:
         await server.serve_forever()
     await cede.start_unix_server(handle, "/x")
