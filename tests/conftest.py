@@ -21,6 +21,7 @@ import inspect
 import os
 import platform
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -59,6 +60,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("pure"):
         os.environ["CEDE_PURE"] = "1"
     faulthandler.enable()
+    heed_signals()
+    os.umask(0o022)
+
+
+def heed_signals() -> None:
+    """Answer to SIGINT as a program does that a shell has started in the foreground, and let child processes do so.
+
+    `nohup` and background jobs hand on that signals are ignored, and Python then leaves Ctrl-C to nobody.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
