@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -329,7 +330,7 @@ def test_nothing_needless_is_imported(command: Run) -> None:
 
 def test_version(command: Run) -> None:
     """--version tells version, speed and Python in a line."""
-    speed = "compiled" if cede.compiled else "pure Python"
+    speed = "compiled" if cede.compiled else "pure Python, by CEDE_PURE"
     python = ".".join(map(str, sys.version_info[:3]))
     expected = f"cede {cede.__version__} ({speed}), Python {python}\n"
     assert outcome(command("--version")) == (0, expected, "")
@@ -348,7 +349,51 @@ def test_help(command: Run, arguments: tuple[str, ...]) -> None:
     assert "cede repl" in done.stdout or "cede run" in done.stdout
 
 
-NO_PROGRAM = "cede run: no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)"
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["repl", "--help"], ["ps", "--help"], ["-V"]])
+def test_a_reader_that_leaves(arguments: list[str]) -> None:
+    """`cede --help | head -0` and its like end without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed:
+        words = [sys.executable, "-m", "cede", *arguments]
+        done = subprocess.run(words, env=environment(), stdout=closed, stderr=-1, text=True, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.fixture
+def not_compiled(tmp_path: Path) -> Path:
+    """A copy of the package as a build without a compiler leaves it; returns the folder it is in."""
+    ignored = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(Path(SOURCE, "cede"), tmp_path / "copy" / "cede", ignore=ignored)
+    (tmp_path / "copy" / "cede" / "not_compiled.txt").write_text("there is no C compiler cc\n")
+    return tmp_path / "copy"
+
+
+def test_not_compiled(python: Run, not_compiled: Path, tmp_path: Path) -> None:
+    """The first command says why this is plain Python, in a line and once; --version says it always."""
+    where = {"PYTHONPATH": str(not_compiled), "XDG_CACHE_HOME": str(tmp_path / "cache"), "CEDE_PURE": ""}
+    code = ["-m", "cede", "run", "-c", "print('runs')"]
+    for _ in range(2):
+        status, out, err = outcome(python("-m", "cede", "--version", **where))
+        assert (status, err) == (0, "")
+        assert "(pure Python, not compiled: there is no C compiler cc)" in out
+    assert outcome(python(*code, CEDE_PURE="1", PYTHONPATH=where["PYTHONPATH"])) == (0, "runs\n", "")  # as was asked
+    status, out, err = outcome(python(*code, **where))
+    assert (status, out, err.count("\n")) == (0, "runs\n", 1)
+    assert err.startswith("cede: not compiled when it was installed (there is no C compiler cc): this is plain Python")
+    assert outcome(python(*code, **where)) == (0, "runs\n", "")
+
+
+def test_not_compiled_and_nowhere_to_keep_that(python: Run, not_compiled: Path) -> None:
+    """Where it cannot be kept that it was said, it is said again."""
+    where = {"PYTHONPATH": str(not_compiled), "XDG_CACHE_HOME": "/dev/null", "CEDE_PURE": ""}
+    for _ in range(2):
+        assert "there is no C compiler" in python("-m", "cede", "run", "-c", "pass", **where).stderr
+
+
+NO_PROGRAM = (
+    "cede run: no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)"
+)
 MISTAKES = {
     ("run",): NO_PROGRAM,
     ("run", "--debug"): NO_PROGRAM,
@@ -466,7 +511,7 @@ def test_prompt_reports_errors(command: Run) -> None:
         await asyncio.sleep(0, "still here")
     """
     done = command("repl", input=textwrap.dedent(source), PYTHONWARNINGS="ignore")
-    assert (done.returncode, done.stdout) == (0, "'still here'\n")
+    assert (done.returncode, done.stdout) == (1, "'still here'\n")
     assert "_command" not in done.stderr
     assert re.findall(r'File "<input (\d+)>", line (\d+)(?:, in (\S+))?', done.stderr) == [
         ("2", "1", "<module>"),
@@ -478,6 +523,14 @@ def test_prompt_reports_errors(command: Run) -> None:
     assert re.findall(r"^\w+Error: ", done.stderr, re.M) == [
         "ValueError: ", "ZeroDivisionError: ", "SyntaxError: ", "RuntimeError: "
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["1/0", "x =", "await asyncio.wait_for(asyncio.Event().wait(), 0.01)"])
+def test_what_fails_in_a_pipe_is_told_by_the_status(command: Run, source: str) -> None:
+    """An error or a syntax error in the input ends with 1; who leaves by exit() has the status he names."""
+    done = command("repl", input=f"{source}\nprint('on')\n")
+    assert (done.returncode, done.stdout) == (1, "on\n")
+    assert command("repl", input=f"{source}\nexit()\n").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ._command.messages import complain, describe_installation
+from ._command.messages import complain, describe_installation, put_out, tell_once_if_not_compiled
 
 _HELP = """\
 usage: cede run -m uvicorn app:app         run a program, with its asyncio on cede: a module,
@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Carry out one command line (default: the process's own) and return its exit status."""
     if arguments is None:
         arguments = sys.argv[1:]
+    if arguments not in (["-V"], ["--version"]):  # which say it themselves
+        tell_once_if_not_compiled()
     if not arguments:
         return _repl([])
     name, *rest = arguments
@@ -60,11 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         return ps_command(name, rest)
     if name in ("-h", "--help", "help"):
-        print(_HELP, end="")
-        return 0
+        return put_out([_HELP.rstrip()])
     if name in ("-V", "--version"):
-        print(describe_installation())
-        return 0
+        return put_out([describe_installation()])
     return _unknown(name, rest)
 
 

@@ -1,8 +1,10 @@
-"""What the command says of itself: complaints about a command line, and which cede this is."""
+"""What the command says of itself: complaints about a command line, which cede this is, and why it is not compiled."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
 
 USAGE_ERROR = 2
 """Exit status of a command line that cannot be carried out, as of most Unix commands."""
@@ -14,10 +16,76 @@ def complain(command: str, message: str) -> int:
     return USAGE_ERROR
 
 
+def put_out(lines: Iterable[str]) -> int:
+    """Print lines on standard output and return the exit status: 1 if the reader has gone, as `head` does."""
+    try:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Order: the interpreter flushes standard output once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
 def describe_installation() -> str:
     """Return version, speed and Python in one line, such as "cede 0.1.0 (compiled), Python 3.13.0"."""
     import cede
 
-    speed = "compiled" if cede.compiled else "pure Python"
+    if cede.compiled:
+        speed = "compiled"
+    elif _is_asked_for():
+        speed = "pure Python, by CEDE_PURE"
+    else:
+        reason = _why_not_compiled()
+        speed = f"pure Python, not compiled: {reason}" if reason else "pure Python, not compiled"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"cede {cede.__version__} ({speed}), Python {python}"
+
+
+def tell_once_if_not_compiled() -> None:
+    """Say, at the first command of an installation, that it could not be compiled, and why: installers hide that."""
+    import cede
+
+    if cede.compiled or _is_asked_for():
+        return
+    reason = _why_not_compiled()
+    if reason and _is_first():
+        sys.stderr.write(
+            f"cede: not compiled when it was installed ({reason}): this is plain Python, which does the same more"
+            " slowly. To compile it: CEDE_EXT=require pip install --force-reinstall --no-cache-dir. (Said once.)\n"
+        )
+
+
+def _is_asked_for() -> bool:
+    return os.environ.get("CEDE_PURE", "") not in ("", "0")
+
+
+def _reason_file() -> str:
+    return os.path.join(os.path.dirname(os.path.dirname(__file__)), "not_compiled.txt")
+
+
+def _why_not_compiled() -> str:
+    """Return what the build left in the package, "" if it was not even asked to compile."""
+    try:
+        with open(_reason_file(), encoding="utf-8") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _is_first() -> bool:
+    """Tell whether this user has not been told yet of this installation; where that cannot be kept, always."""
+    import zlib
+
+    folder = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "cede")
+    try:
+        installation = f"{_reason_file()} {os.stat(_reason_file()).st_mtime_ns}"
+        os.makedirs(folder, exist_ok=True)
+        name = f"told-{zlib.crc32(installation.encode('utf-8', 'surrogateescape')):08x}"
+        os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    except OSError:
+        pass
+    return True

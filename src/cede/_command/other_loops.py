@@ -64,7 +64,9 @@ def tell_at_the_end(kept: bool) -> None:
     `kept` leaves out uvloop's, which was asked for.
     """
     import mmap
-    from asyncio import events
+
+    package: Any = sys.modules["asyncio"]
+    events = package.events
 
     # Order: made before any fork. The processes share it, so that a server with eight workers prints one line.
     seen = mmap.mmap(-1, _NAME_BYTES)
@@ -84,7 +86,7 @@ def tell_at_the_end(kept: bool) -> None:
             seen[:] = _TOLD.encode().ljust(_NAME_BYTES, b"\0")
             sys.stderr.write(f"cede run: not all of this ran on cede: {_advice(name)}\n")
 
-    sys.modules["asyncio"]._set_running_loop = events._set_running_loop = _set_running_loop  # type: ignore[attr-defined]
+    package._set_running_loop = events._set_running_loop = _set_running_loop
     atexit.register(tell)
 
 

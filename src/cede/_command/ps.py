@@ -6,12 +6,11 @@ it waits for, and between them the coroutines through which it does.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from .ask import NoAnswer, ask
-from .messages import complain
+from .messages import complain, put_out
 
 Task = dict[str, Any]
 
@@ -38,8 +37,7 @@ def ps_command(name: str, arguments: list[str]) -> int:
     """Carry out `cede ps ARGUMENTS` or `cede pstree ARGUMENTS`; return the exit status: 1 if there is no answer."""
     command = f"cede {name}"
     if arguments in (["-h"], ["--help"]):
-        sys.stdout.write(_HELP)
-        return 0
+        return put_out([_HELP.rstrip()])
     if len(arguments) != 1 or not arguments[0].isdecimal():
         return complain(command, f"takes the number of a process, as in: {command} 1234")
     try:
@@ -48,8 +46,7 @@ def ps_command(name: str, arguments: list[str]) -> int:
         complain(command, str(error))
         return 1
     lines = table(tasks) if name == "ps" else tree(tasks)
-    sys.stdout.writelines(f"{line}\n" for line in lines)
-    return 0
+    return put_out(lines)
 
 
 # --- The table ----------------------------------------------------------------------------------

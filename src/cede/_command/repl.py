@@ -7,7 +7,8 @@ second thread reads the lines, hands each complete statement to the loop and wai
 Ctrl-C stops a statement: code that is running gets KeyboardInterrupt, a statement that awaits is cancelled.
 At the prompt it drops the line. `Session` keeps the statement of the moment, `Prompt` the lines.
 
-Input that comes from a pipe or file is read without banner or prompts.
+Input that comes from a pipe or file is read without banner or prompts. A statement that fails does not end it, but
+the exit status tells: 1.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any
 
 import cede
 
-from .messages import complain, describe_installation
+from .messages import complain, describe_installation, put_out
 
 _HELP = """\
 usage: cede repl
@@ -47,8 +48,7 @@ _CONTINUES_BLOCK = ("else", "elif", "except", "finally")
 def repl_command(arguments: list[str]) -> int:
     """Carry out `cede repl ARGUMENTS` and return the exit status."""
     if arguments in (["-h"], ["--help"]):
-        sys.stdout.write(_HELP)
-        return 0
+        return put_out([_HELP.rstrip()])
     if arguments:
         return complain("cede repl", f"takes no arguments, but there is {arguments[0]!r} (cede repl --help)")
     cede.install()
@@ -151,6 +151,7 @@ class Session:
         """Read until the input ends (the body of the prompt's thread)."""
         try:
             self._prompt.interact()
+            self._exit_status = self._prompt.status
         except SystemExit as error:
             self._exit_status = error.code
         finally:
@@ -183,6 +184,7 @@ class Prompt(code.InteractiveConsole):
         self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self._execute = execute
         self._terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        self.status = 0  # at the end of the input: 1 iff that is no terminal, and a statement has failed
         self._statements = 0  # completed so far; each has a file name of its own, for tracebacks
         self._dropped: str | None = None  # what stood on the line when Ctrl-C dropped it; None if it did not
         if self._terminal:
@@ -245,6 +247,7 @@ class Prompt(code.InteractiveConsole):
             return
         if isinstance(error, SystemExit):
             raise error
+        self._fail()
         if isinstance(error, KeyboardInterrupt):
             self.write("\nKeyboardInterrupt\n")
             return
@@ -253,6 +256,14 @@ class Prompt(code.InteractiveConsole):
             traceback = traceback.tb_next
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, traceback
         sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+
+    def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
+        """Tell of a statement that does not compile."""
+        self._fail()
+        super().showsyntaxerror(*args, **kwargs)
+
+    def _fail(self) -> None:
+        self.status = int(not self._terminal)
 
 
 # The terminal

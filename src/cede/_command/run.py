@@ -13,7 +13,7 @@ from types import CodeType
 from typing import Any
 
 from . import program
-from .messages import complain
+from .messages import complain, put_out
 
 _HELP = """\
 usage: cede run [options] -m uvicorn app:app       or any other module, with its arguments
@@ -54,8 +54,7 @@ def prepare_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str
     except CommandLineError as error:
         return complain("cede run", str(error)), None
     if "--help" in options:
-        sys.stdout.write(_HELP)
-        return 0, None
+        return put_out([_HELP.rstrip()]), None
     if "--pure" in options and os.environ.get("CEDE_PURE", "") in ("", "0"):
         _start_again_pure()
     if "--debug" in options:
@@ -98,7 +97,9 @@ def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]
             raise CommandLineError(_unknown_option(word))
         else:
             return options, "file", word, rest
-    raise CommandLineError("no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)")
+    raise CommandLineError(
+        "no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)"
+    )
 
 
 def _unknown_option(word: str) -> str:
