@@ -72,4 +72,4 @@ def native_coroutine(func: F) -> F:
     made.__doc__ = func.__doc__
     made.__qualname__ = func.__qualname__
     made.__module__ = func.__module__
-    return made  # type: ignore[return-value]
+    return made

@@ -139,7 +139,7 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
                 task.remove_done_callback(_stop_its_loop)
             if not task.done():
                 raise RuntimeError("Event loop stopped before Future completed.")
-            return task.result()  # type: ignore[no-any-return]
+            return task.result()
         finally:
             del future, task  # a cycle: an exception, its traceback, this frame, the task, the exception
 

@@ -29,7 +29,7 @@ def wrap_future(
     Cancelling it cancels the other. A future of a loop is returned as it is.
     """
     if isfuture(future):
-        return future  # type: ignore[return-value]
+        return future
     assert isinstance(future, concurrent.futures.Future), f"concurrent.futures.Future is expected, got {future!r}"
     if loop is None:
         loop = get_event_loop()

@@ -55,14 +55,14 @@ class _GatheringFuture(_EngineFuture):
         if self._awaiter is not None:
             for other in self._children:
                 future_discard_from_awaited_by(other, self._awaiter)
-        self.set_exception(child._make_cancelled_error() if child.cancelled() else child.exception())  # type: ignore[attr-defined]
+        self.set_exception(child._make_cancelled_error() if child.cancelled() else child.exception())
 
     def _finish(self) -> None:
         if self.done():
             return
         if self._cancel_requested:
             # The children may have swallowed it; whoever cancelled gather() must see it all the same.
-            self.set_exception(self._children[-1]._make_cancelled_error())  # type: ignore[attr-defined]
+            self.set_exception(self._children[-1]._make_cancelled_error())
         elif self._return_exceptions:
             self.set_result([_outcome(child) for child in self._children])
         else:
@@ -72,7 +72,7 @@ class _GatheringFuture(_EngineFuture):
 def _outcome(child: Future[Any]) -> Any:
     """Return the result, the exception or the CancelledError of a future that is done."""
     if child.cancelled():
-        message = child._cancel_message  # type: ignore[attr-defined]
+        message = child._cancel_message
         return CancelledError("" if message is None else message)
     exc = child.exception()
     return child.result() if exc is None else exc
@@ -102,7 +102,7 @@ def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -
     outer = _GatheringFuture(children, waiter, return_exceptions, once[0].get_loop() if loop is None else loop)
     # Not kept by the future: it would be a cycle. The links in the children hold it.
     Countdown(waiter, not return_exceptions, outer._fail_early, outer._finish).watch(once)
-    return outer  # type: ignore[return-value]
+    return outer
 
 
 def _start(awaitables: Iterable[Awaitable[Any]], loop: AbstractEventLoop | None) -> list[Future[Any]]:

@@ -32,12 +32,12 @@ class _ContextManagerMixin:
     """Enters and leaves by whatever `acquire` and `release` the class has."""
 
     async def __aenter__(self) -> None:
-        await self.acquire()  # type: ignore[attr-defined]
+        await self.acquire()
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.release()  # type: ignore[attr-defined]
+        self.release()
 
 
 def _describe(obj: object, state: str, waiters: WaitLine | None) -> str:
@@ -55,20 +55,20 @@ class _Acquirable:
         if _Acquirable in cls.__bases__:
             return  # Lock and Semaphore themselves
         # What a class has of its own, or of another that it derives from, is what `async with` goes by.
-        cls._is_plain = cls.release in (LockCore.release, SemaphoreCore.release)  # type: ignore[attr-defined]
-        if cls.acquire not in (Lock.acquire, Semaphore.acquire) and cls.__aenter__ in _SHORT_CUTS:  # type: ignore[attr-defined]
+        cls._is_plain = cls.release in (LockCore.release, SemaphoreCore.release)
+        if cls.acquire not in (Lock.acquire, Semaphore.acquire) and cls.__aenter__ in _SHORT_CUTS:
             cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore
 
     if _INTERPRETED or TYPE_CHECKING:
 
         async def __aenter__(self) -> None:
-            if not self._take():  # type: ignore[attr-defined]
+            if not self._take():
                 await self._turn()
 
         async def __aexit__(
             self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
         ) -> None:
-            self.release()  # type: ignore[attr-defined]
+            self.release()
 
         async def _turn(self: Any) -> None:
             if self._take():

@@ -64,7 +64,7 @@ class Queue(_Base[T]):
         self._queue: Any = deque()
 
     def _get(self) -> T:
-        return self._queue.popleft()  # type: ignore[no-any-return]
+        return self._queue.popleft()
 
     def _put(self, item: T) -> None:
         self._queue.append(item)
@@ -125,7 +125,7 @@ class Queue(_Base[T]):
             except BaseException:
                 self._give_up_getting(waiter)
                 raise
-        return item  # type: ignore[no-any-return]
+        return item
 
     async def join(self) -> None:
         """Wait until every item that was put in has been reported done."""
@@ -145,7 +145,7 @@ class PriorityQueue(Queue[T]):
         heapq.heappush(self._queue, item)
 
     def _get(self) -> T:
-        return heapq.heappop(self._queue)  # type: ignore[no-any-return]
+        return heapq.heappop(self._queue)
 
 
 class LifoQueue(Queue[T]):
@@ -158,4 +158,4 @@ class LifoQueue(Queue[T]):
         self._queue.append(item)
 
     def _get(self) -> T:
-        return self._queue.pop()  # type: ignore[no-any-return]
+        return self._queue.pop()

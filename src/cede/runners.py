@@ -66,7 +66,7 @@ class Runner:
     def get_loop(self) -> AbstractEventLoop:
         """Return the loop, making it if need be. RuntimeError if the runner is closed."""
         self._make_ready()
-        return self._loop  # type: ignore[return-value]
+        return self._loop
 
     def _make_ready(self) -> None:
         if self._state is _CLOSED:
@@ -116,7 +116,7 @@ class Runner:
             coro = await_it(coro)
         loop = self._loop
         assert loop is not None
-        task: Task[T] = loop.create_task(coro, context=self._context if context is None else context)  # type: ignore[arg-type]
+        task: Task[T] = loop.create_task(coro, context=self._context if context is None else context)
         handler = self._take_over_sigint(task)
         try:
             return loop.run_until_complete(task)
@@ -150,14 +150,14 @@ class Runner:
         if self._interrupts == 1 and not main_task.done():
             main_task.cancel()
             # The loop may sleep in its poller.
-            self._loop.call_soon_threadsafe(_nothing)  # type: ignore[union-attr]
+            self._loop.call_soon_threadsafe(_nothing)
             return
         raise KeyboardInterrupt()
 
 
 def _end_of_threads(loop: AbstractEventLoop) -> Any:
     try:
-        return loop.shutdown_default_executor(_THREADS_TIMEOUT)  # type: ignore[call-arg]
+        return loop.shutdown_default_executor(_THREADS_TIMEOUT)
     except TypeError:
         return loop.shutdown_default_executor()  # a loop for Python 3.11, where it takes no timeout
 

@@ -38,9 +38,9 @@ def ensure_future(coro_or_future: Awaitable[T], *, loop: AbstractEventLoop | Non
     if there is none). ValueError for a future of another loop, TypeError for what cannot be awaited.
     """
     if isfuture(coro_or_future):
-        if loop is not None and loop is not coro_or_future.get_loop():  # type: ignore[attr-defined]
+        if loop is not None and loop is not coro_or_future.get_loop():
             raise ValueError("The future belongs to a different loop than the one specified as the loop argument")
-        return coro_or_future  # type: ignore[return-value]
+        return coro_or_future
     if iscoroutine(coro_or_future):
         coro: Any = coro_or_future
     elif inspect.isawaitable(coro_or_future):

@@ -141,14 +141,14 @@ class Process:
     @property
     def returncode(self) -> int | None:
         """How the process ended: its exit status, or minus the number of a signal; None while it runs."""
-        return self._transport.get_returncode()  # type: ignore[no-any-return]
+        return self._transport.get_returncode()
 
     async def wait(self) -> int:
         """Wait until the process has ended; return `returncode`.
 
         A process that writes more than a pipe holds waits until somebody reads it: `communicate` does.
         """
-        return await self._transport._wait()  # type: ignore[no-any-return]
+        return await self._transport._wait()
 
     def send_signal(self, signal: int) -> None:
         """Send a signal; nothing happens if the process has ended."""
@@ -169,7 +169,7 @@ class Process:
         """
         _, stdout, stderr = await gather(self._feed_stdin(input), self._read_stream(1), self._read_stream(2))
         await self.wait()
-        return stdout, stderr  # type: ignore[return-value]  # as typeshed: whoever asks for one knows it is a pipe
+        return stdout, stderr  # as typeshed: whoever asks for one knows it is a pipe
 
     async def _feed_stdin(self, input: bytes | bytearray | memoryview | None) -> None:
         stdin = self.stdin

@@ -85,7 +85,7 @@ class TaskGroup:
     ) -> None:  # Type checkers would take a bool to mean that it swallows what the body raises.
         try:
             await self._aexit(exc)
-            return True  # type: ignore[return-value]
+            return True
         finally:
             # Exceptions hold the frames of their tracebacks: leave no way from there back to them.
             self._parent_task = None
@@ -106,7 +106,7 @@ class TaskGroup:
                 if not self._aborting:
                     self._abort()
             while self._tasks:
-                self._all_done = self._loop.create_future()  # type: ignore[union-attr]
+                self._all_done = self._loop.create_future()
                 try:
                     await self._all_done
                 except CancelledError as cancelled:
@@ -160,10 +160,10 @@ class TaskGroup:
             coro.close()
             raise RuntimeError(f"TaskGroup {self!r} {self._refusal()}")
         loop = self._loop
-        task = loop.create_task(coro, **kwargs) if kwargs else loop.create_task(coro)  # type: ignore[union-attr]
+        task = loop.create_task(coro, **kwargs) if kwargs else loop.create_task(coro)
         # An eager task may be done already. The crew hears of it in a later turn all the same: an error
         # must not cancel the parent before it has the task in hand.
-        self._crew.add(task)  # type: ignore[union-attr]
+        self._crew.add(task)
         if self._aborting and not task.done():
             task.cancel()  # an eager task cancelled the group before it belonged to it
         try:
@@ -189,7 +189,7 @@ class TaskGroup:
         if isinstance(exc, (SystemExit, KeyboardInterrupt)) and self._base_error is None:
             self._base_error = exc
         if parent.done():
-            self._loop.call_exception_handler(  # type: ignore[union-attr]
+            self._loop.call_exception_handler(
                 {
                     "message": f"Task {task!r} has errored out but its parent task {parent} is already completed",
                     "exception": exc,

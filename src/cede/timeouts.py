@@ -101,7 +101,7 @@ class Timeout:
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> Coroutine[Any, Any, None]:
         self._leave(exc_val)
-        return _LEFT  # type: ignore[no-any-return]
+        return _LEFT
 
     def _enter(self) -> None:
         if self._state is not _CREATED:
@@ -156,7 +156,7 @@ def _from_now(loop: AbstractEventLoop, delay: float) -> float:
     if not isinstance(loop, Loop):
         return loop.time() + delay
     ours: Any = loop
-    return ours._clock._now() + native.seconds(delay)  # type: ignore[no-any-return]
+    return ours._clock._now() + native.seconds(delay)
 
 
 class _Deadline(TimerHandle):

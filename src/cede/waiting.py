@@ -113,8 +113,8 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
         if timeout <= 0:
             fut = ensure_future(fut)
             return fut.result() if fut.done() else await _result_by_now(fut)
-        if type(fut) is not CoroutineType and isfuture(fut) and fut.done():  # type: ignore[attr-defined]
-            return fut.result()  # type: ignore[attr-defined,no-any-return]
+        if type(fut) is not CoroutineType and isfuture(fut) and fut.done():
+            return fut.result()
         limit = _limit_of(timeout)
         limit._enter()
         try:
@@ -186,7 +186,7 @@ class _AsCompleted:
         if not self._left:
             raise StopAsyncIteration
         self._left -= 1
-        return await self._wait_for_one()  # type: ignore[no-any-return]
+        return await self._wait_for_one()
 
     def __next__(self) -> Coroutine[Any, Any, Any]:
         if not self._left:
@@ -235,4 +235,4 @@ def as_completed(fs: Iterable[Awaitable[T]], *, timeout: float | None = None) ->
     """
     if inspect.isawaitable(fs):
         raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
-    return _AsCompleted(fs, timeout)  # type: ignore[return-value]
+    return _AsCompleted(fs, timeout)

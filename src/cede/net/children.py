@@ -41,7 +41,7 @@ def _reap(process: Any, options: int = 0) -> int | None:
         pid, status = os.waitpid(process.pid, options)
     except ChildProcessError:
         if process.returncode is not None:  # whoever uses the Popen object was faster
-            return process.returncode  # type: ignore[no-any-return]
+            return process.returncode
         text = "child process pid %d exit status already read:  will report returncode %d"
         logger.warning(text, process.pid, _UNKNOWN_RETURNCODE)
         return _UNKNOWN_RETURNCODE
@@ -177,7 +177,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._closed = True
             raise
         self._pid = self._process.pid
-        self._extra["subprocess"] = self._process  # type: ignore[attr-defined]
+        self._extra["subprocess"] = self._process
         self._watch = watch(loop, self._process, self._child_ended)
         if loop.get_debug():
             program = args if isinstance(args, (bytes, str)) else args[0]
@@ -286,7 +286,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
         try:
-            return await waiter  # type: ignore[no-any-return]
+            return await waiter
         finally:
             self._waiters.discard(waiter)
 

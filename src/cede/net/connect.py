@@ -186,7 +186,7 @@ async def _first_to_answer(
     def attempts() -> Iterator[Callable[[], Any]]:
         for info in infos:
             errors.append([])
-            yield lambda info=info, mine=errors[-1]: attempt(info, mine)  # type: ignore[misc]
+            yield lambda info=info, mine=errors[-1]: attempt(info, mine)
 
     async def attempt(info: AddrInfo, mine: list[Exception]) -> None:
         answered.append(await _connected_socket(loop, mine, info, local_infos))
@@ -289,7 +289,7 @@ async def create_connection(
         _check_given_socket(sock)
     transport, protocol = await make_transport(
         loop,
-        sock,  # type: ignore[arg-type]
+        sock,
         protocol_factory,
         ssl,
         server_hostname,

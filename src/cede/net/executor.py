@@ -46,7 +46,7 @@ def _default_executor(loop: Any) -> concurrent.futures.Executor:
         raise RuntimeError("Executor shutdown has been called")
     if loop._default_executor is None:
         loop._default_executor = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
-    return loop._default_executor  # type: ignore[no-any-return]
+    return loop._default_executor
 
 
 def set_default_executor(loop: Any, executor: concurrent.futures.ThreadPoolExecutor) -> None:

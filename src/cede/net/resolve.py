@@ -53,7 +53,7 @@ def literal(
         except OSError:
             continue
         address = (host, number) if af != socket.AF_INET6 else (host, number, flowinfo, scopeid)
-        return af, type, _PROTO_OF_TYPE[type], "", address  # type: ignore[index]
+        return af, type, _PROTO_OF_TYPE[type], "", address
     return None
 
 
@@ -208,12 +208,12 @@ async def getaddrinfo(
         if host is not None:
             flags |= socket.AI_NUMERICHOST
         return lookup(host, port, family, type, proto, flags)
-    return await _in_thread(loop, lookup, host, port, family, type, proto, flags)  # type: ignore[no-any-return]
+    return await _in_thread(loop, lookup, host, port, family, type, proto, flags)
 
 
 async def getnameinfo(loop: Any, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
     """`socket.getnameinfo` without blocking the loop."""
-    return await _in_thread(loop, socket.getnameinfo, sockaddr, flags)  # type: ignore[no-any-return]
+    return await _in_thread(loop, socket.getnameinfo, sockaddr, flags)
 
 
 def _timed_getaddrinfo(loop: Any) -> Callable[..., list[AddrInfo]]:
@@ -257,4 +257,4 @@ async def resolve(
     infos = await loop.getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
     if not infos:
         raise OSError(f"getaddrinfo({shown}) returned empty list")
-    return infos  # type: ignore[no-any-return]
+    return infos

@@ -50,7 +50,7 @@ async def sock_recv(loop: Any, sock: socket.socket, n: int) -> bytes:
     waits: Any = waits_of(loop, sock)
     while (data := waits.receive(sock, n)) is None:
         await waits.readable()
-    return data  # type: ignore[no-any-return]
+    return data
 
 
 async def sock_recv_into(loop: Any, sock: socket.socket, buf: Any) -> int:

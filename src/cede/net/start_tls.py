@@ -57,7 +57,7 @@ def _checked_hostname(sslcontext: Any, server_side: bool, server_hostname: Any) 
         return None
     if isinstance(server_hostname, (bytes, bytearray)):
         return server_hostname.decode("ascii")
-    return server_hostname  # type: ignore[no-any-return]
+    return server_hostname
 
 
 # --- From a socket -------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ def _all_tasks(tops: dict[int, FrameType]) -> set[Any]:
             found |= asyncio.all_tasks(loop)
     else:
         registry = getattr(asyncio.tasks, "_scheduled_tasks", None)
-        found.update(_copied(asyncio.tasks._all_tasks if registry is None else registry))  # type: ignore[attr-defined]
+        found.update(_copied(asyncio.tasks._all_tasks if registry is None else registry))
     return found
 
 
