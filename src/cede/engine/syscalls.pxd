@@ -1,4 +1,5 @@
 # The twin of syscalls.py: the same names and arguments, inlined C bodies.
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
 from . cimport native  # for its word on tracebacks
@@ -129,6 +130,38 @@ cdef extern from *:
     #else
     #define CEDE_NOSIGNAL 0  /* the interpreter ignores SIGPIPE, unless the program has it otherwise */
     #endif
+
+    /* A socket of the standard library's own class is asked by its number, which stands first in the object and is -1
+       once the program closed or detached it: no byte goes to who has the number then. One of another class has methods
+       of its own, which the twin in Python calls. */
+    struct cede_numbered { PyObject_HEAD int number; };
+    static PyTypeObject *cede_socket_type = NULL;
+    static PyObject *cede_methods = NULL;
+    #define cede_number(sock) (((struct cede_numbered *)(sock))->number)
+
+    /* 0, or -1 with an error set. Where the object looks different, no socket is taken for a plain one. */
+    static int cede_learn_sockets(void) {
+        PyObject *module = PyImport_ImportModule("socket"), *kind = NULL, *blank = NULL, *methods = NULL;
+        if (module) kind = PyObject_GetAttrString(module, "socket");
+        if (kind) blank = PyObject_CallMethod(kind, "__new__", "O", kind);
+        if (blank) methods = PyImport_ImportModule("cede.engine.syscalls");
+        if (methods && cede_methods == NULL) {
+            cede_methods = Py_NewRef(methods);
+            if (Py_TYPE(blank)->tp_basicsize >= (Py_ssize_t)sizeof(struct cede_numbered) && cede_number(blank) == -1)
+                cede_socket_type = (PyTypeObject *)Py_NewRef(kind);
+        }
+        Py_XDECREF(module); Py_XDECREF(kind); Py_XDECREF(blank);
+        if (methods == NULL) return -1;
+        Py_DECREF(methods);
+        return 0;
+    }
+
+    /* Whether the system is asked, by number; -1 with an error set. */
+    static CYTHON_INLINE int cede_is_plain(PyObject *sock) {
+        if (Py_TYPE(sock) == cede_socket_type) return 1;
+        if (cede_methods == NULL) return cede_learn_sockets() < 0 ? -1 : Py_TYPE(sock) == cede_socket_type;
+        return 0;
+    }
 
     static CYTHON_INLINE int cede_would_block(void) {
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -340,6 +373,9 @@ cdef extern from *:
 
     #define cede_read_buffer(size) PyByteArray_FromStringAndSize(NULL, size)
     """
+    int cede_is_plain(object sock) except -1
+    int cede_number(object sock)
+    PyObject *cede_methods
     object cede_read(int fd, object buffer, Py_ssize_t size)
     object cede_receive(int fd, object buffer, Py_ssize_t size)
     Py_ssize_t cede_send_bytes(int fd, object data) except -1
@@ -398,25 +434,37 @@ cdef inline object read(int fd, object buffer, Py_ssize_t size):
     return cede_read(fd, buffer, size)
 
 cdef inline object receive(object sock, int fd, object buffer, Py_ssize_t size):
-    return cede_receive(fd, buffer, size)
+    if cede_is_plain(sock):
+        return cede_receive(cede_number(sock), buffer, size)
+    return (<object>cede_methods).receive(sock, fd, buffer, size)
 
 cdef inline Py_ssize_t send_bytes(object sock, int fd, object data) except -1:
-    return cede_send_bytes(fd, data)
+    if cede_is_plain(sock):
+        return cede_send_bytes(cede_number(sock), data)
+    return (<object>cede_methods).send_bytes(sock, fd, data)
 
 cdef inline object accept(object sock, int fd):
-    return cede_accept(fd)
+    if cede_is_plain(sock):
+        return cede_accept(cede_number(sock))
+    return (<object>cede_methods).accept(sock, fd)
 
 cdef inline object address_buffer():
     return cede_address_buffer()
 
 cdef inline object receive_from(object sock, int fd, object buffer, Py_ssize_t size, object last, object known):
-    return cede_receive_from(fd, buffer, size, last, known)
+    if cede_is_plain(sock):
+        return cede_receive_from(cede_number(sock), buffer, size, last, known)
+    return (<object>cede_methods).receive_from(sock, fd, buffer, size, last, known)
 
 cdef inline Py_ssize_t send_to(object sock, int fd, object data, object last, object known) except -2:
-    return cede_send_to(fd, data, last)
+    if cede_is_plain(sock):
+        return cede_send_to(cede_number(sock), data, last)
+    return (<object>cede_methods).send_to(sock, fd, data, last, known)
 
 cdef inline Py_ssize_t receive_into(object sock, int fd, object buffer) except -2:
-    return cede_receive_into(fd, buffer)
+    if cede_is_plain(sock):
+        return cede_receive_into(cede_number(sock), buffer)
+    return (<object>cede_methods).receive_into(sock, fd, buffer)
 
 cdef inline Py_ssize_t write_bytes(int fd, object data) except -2:
     return cede_write_bytes(fd, data)
@@ -425,7 +473,9 @@ cdef inline Py_ssize_t write(int fd, object chunks, Py_ssize_t skip, int most) e
     return cede_put_chunks(fd, chunks, skip, most, 0)
 
 cdef inline Py_ssize_t send(object sock, int fd, object chunks, Py_ssize_t skip, int most) except -2:
-    return cede_put_chunks(fd, chunks, skip, most, 1)
+    if cede_is_plain(sock):
+        return cede_put_chunks(cede_number(sock), chunks, skip, most, 1)
+    return (<object>cede_methods).send(sock, fd, chunks, skip, most)
 
 cdef inline int set_nodelay(object sock, int fd) except -1:
     cede_set_nodelay(fd)

@@ -10,7 +10,9 @@ Its states are a channel's (`channel.py`). It is CLOSING also after the peer's E
 """
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 import warnings
 from asyncio.constants import _SendfileMode
@@ -186,7 +188,11 @@ class StreamTransport(Channel):
         if self._out.size and self._state != _LOST:
             interest |= _WRITABLE
         if interest != self._interest:
-            self._loop._watch(self._fd, self, interest)
+            if interest & ~self._interest and self._sock.fileno() != self._fd:
+                # The program closed the socket, and somebody else may have the number.
+                self._force_close(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+            else:
+                self._loop._watch(self._fd, self, interest)
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -197,7 +203,9 @@ class StreamTransport(Channel):
             left -= 1
             try:
                 data = syscalls.receive(self._sock, self._fd, _shared_buffer, self._read_size)
-            except (OSError, MemoryError) as exc:
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
                 self._fatal_error(exc, "Fatal read error on socket transport")
                 return
             if data is None:
