@@ -31,13 +31,15 @@ LAYERS: dict[str, str] = {
     """,
     "1 engine": """
         engine
-        engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers engine.clock
+        engine.own_calls engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers
+        engine.clock engine.farewell engine.forks
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
         engine.waker engine.descriptors engine.loop engine.futures engine.awaitables engine.await_slots engine.tasks
         engine.joins
     """,
     "2 io": """
         io
+        io.stock_streams io.blocking
         io.write_buffer io.channel io.endpoint io.stream_transport io.stream_buffer io.stream_ends
         io.socket_waits io.pipe_transport io.datagram_transport io.listener
         io.tls_transport io.tls_socket io.tls_bytes
@@ -45,7 +47,7 @@ LAYERS: dict[str, str] = {
     "3 net": """
         net
         net.awaiting net.executor net.resolve net.staggered net.start_tls net.sockets net.connect net.server net.serve
-        net.datagram net.pipes net.sendfile net.signals net.children
+        net.datagram net.pipes net.sendfile net.signals net.popen net.children
     """,
     "4 loop": """
         event_loop policy

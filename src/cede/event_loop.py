@@ -114,6 +114,10 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._asyncgens_shutdown_called = False
         self._signal_handlers: dict[int, Any] = {}  # signal number: (callback, args, context)
 
+    def _forked(self) -> None:
+        super()._forked()
+        self._lookups = None  # its threads are the parent's
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} running={self.is_running()} closed={self.is_closed()} debug={self.get_debug()}>"
 

@@ -6,6 +6,7 @@ import concurrent.futures
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .engine.farewell import tells_thread
 from .engine.futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture
 from .engine.running import _get_running_loop
 from .events import get_event_loop
@@ -67,6 +68,7 @@ def _pass_on_cancellation(source: Any, loop: AbstractEventLoop | None, destinati
         loop.call_soon_threadsafe(source.cancel)
 
 
+@tells_thread
 def _pass_on_outcome(destination: Any, loop: AbstractEventLoop | None, source: Any) -> None:
     if loop is None:
         _tell_thread(destination, source)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import await_it, iscoroutine
+from .engine.farewell import tells_thread
 from .engine.running import get_running_loop
 from .engine.tasks import Task as _EngineTask
 from .events import get_event_loop
@@ -57,7 +58,8 @@ def ensure_future(coro_or_future: Awaitable[T], *, loop: AbstractEventLoop | Non
 def run_coroutine_threadsafe(coro: Coroutine[Any, Any, T], loop: AbstractEventLoop) -> concurrent.futures.Future[T]:
     """Start a coroutine on `loop` from another thread; return a `concurrent.futures.Future` of its result.
 
-    Cancelling that future cancels the task.
+    Cancelling that future cancels the task. If the loop is closed before the coroutine has ended, it ends with a
+    RuntimeError.
     """
     if not iscoroutine(coro):
         raise TypeError("A coroutine object is required")
@@ -66,6 +68,7 @@ def run_coroutine_threadsafe(coro: Coroutine[Any, Any, T], loop: AbstractEventLo
     return future
 
 
+@tells_thread
 def _start_for(future: concurrent.futures.Future[Any], coro: Coroutine[Any, Any, Any], loop: AbstractEventLoop) -> None:
     try:
         chain_future(ensure_future(coro, loop=loop), future)

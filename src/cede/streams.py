@@ -252,6 +252,8 @@ class StreamWriter(WriteEnd):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
+        if transport is None:  # it was closing
+            raise ConnectionAbortedError("TLS cannot start: the connection is closed")
         self._transport = transport
         protocol._replace_transport(transport)
 
@@ -295,9 +297,13 @@ class StreamReader(StreamBuffer):
         return data
 
     async def _read_to_end(self) -> bytes:
-        parts = []
-        while part := await self.read(_EVERYTHING):
-            parts.append(part)
+        parts: list[bytes] = []
+        try:
+            while part := await self.read(_EVERYTHING):
+                parts.append(part)
+        except BaseException:
+            self._put_back(b"".join(parts))  # cancelled, or the end is an error: who reads next gets it
+            raise
         return b"".join(parts)
 
     async def readexactly(self, n: int) -> bytes:

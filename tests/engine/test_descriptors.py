@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import time
 
 import pytest
 
@@ -154,3 +156,92 @@ def test_a_poller_says_who_was_displaced(either_loop, sock):
     watch(loop, fd, third, READABLE | WRITABLE)
     assert (second._interest, third._interest) == (0, READABLE | WRITABLE)
     loop._poller.remove(fd)
+
+
+# --- Files that were closed before they were taken out
+
+
+@pytest.mark.parametrize("kind", ["reader", "writer"])
+def test_a_closed_socket_is_taken_out_by_identity(either_loop, kind):
+    add, remove = (getattr(either_loop, f"{word}_{kind}") for word in ("add", "remove"))
+    left, right = socket.socketpair()
+    add(left, print, "never")
+    left.close()
+    assert remove(left) is True
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        remove(left)
+    right.close()
+
+
+@pytest.mark.cede_only("asyncio says that the file is closed")
+@pytest.mark.parametrize("kind", ["reader", "writer"])
+def test_a_closed_file_is_taken_out_by_identity(either_loop, kind):
+    reading, writing = os.pipe()
+    with open(reading, "rb", 0) as read_end, open(writing, "wb", 0) as write_end:
+        file = read_end if kind == "reader" else write_end
+        getattr(either_loop, f"add_{kind}")(file, print, "never")
+        file.close()
+        assert getattr(either_loop, f"remove_{kind}")(file) is True
+        with pytest.raises(ValueError, match="Invalid file object"):
+            getattr(either_loop, f"remove_{kind}")(file)
+
+
+def test_a_closed_socket_whose_number_is_in_use_again(either_loop, sock):
+    """It takes nothing from who has the number now."""
+    loop = either_loop
+
+    async def main():
+        loop.add_reader(sock, print, "stale")
+        with reused(sock) as (near, far):
+            transport, protocol = await loop.create_connection(Got, sock=near)
+            await asyncio.sleep(0)
+            assert loop.remove_reader(sock) is False
+            far.send(b"x")
+            assert await protocol.data == b"x"
+            transport.abort()
+            await asyncio.sleep(0)
+
+    run(loop, main())
+
+
+def test_a_number_that_takes_the_place_of_an_object(either_loop, sock):
+    loop = either_loop
+
+    async def main():
+        loop.add_reader(sock, print, "stale")
+        with reused(sock) as (near, far):
+            got = loop.create_future()
+            loop.add_reader(near.fileno(), lambda: got.done() or got.set_result(near.recv(1)))
+            with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+                loop.remove_reader(sock)
+            far.send(b"x")
+            assert await got == b"x"
+            assert loop.remove_reader(near.fileno())
+
+    run(loop, main())
+
+
+def test_a_duplicate_that_was_closed_before_it_was_taken_out(loop, sock):
+    """The kernel goes on telling of it, and cannot be asked to stop; others are told as before."""
+
+    async def main():
+        told = []
+        other, far = socket.socketpair()
+        with other, far:
+            other.setblocking(False)
+            loop.add_reader(other, lambda: told.append(other.recv(1)))
+            duplicate = os.dup(sock.fileno())
+            loop.add_writer(duplicate, print, "never")
+            os.close(duplicate)
+            assert loop.remove_writer(duplicate) is True
+            await asyncio.sleep(0.01)
+            began = time.process_time()
+            await asyncio.sleep(0.2)
+            assert time.process_time() - began < 0.1, "the loop spins"
+            far.send(b"x")
+            await asyncio.sleep(0.01)
+            assert told == [b"x"]
+            loop.remove_reader(other)
+            assert await asyncio.to_thread(int) == 0
+
+    run(loop, main())

@@ -514,7 +514,8 @@ def test_a_default_handler_that_raises_is_logged(caplog):
 
     loop = Mine()
     loop.call_exception_handler({"message": "first"})
-    assert [record.getMessage() for record in caplog.records] == ["Exception in default exception handler"]
+    assert [(record.msg, record.args) for record in caplog.records] == [("Exception in default exception handler", ())]
+    assert caplog.records[0].exc_info[0] is ZeroDivisionError
     caplog.clear()
     loop.set_exception_handler(lambda loop, context: 1 / 0)
     loop.call_exception_handler({"message": "first"})

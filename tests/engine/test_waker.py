@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 
 import pytest
@@ -180,3 +181,34 @@ def test_a_loop_that_sleeps_is_rung_for(loop):
             timer.join()
 
     assert loop.run_until_complete(main()) == "woken"
+
+
+SANDBOX = """
+import ctypes, platform, struct, sys, threading, time
+import cede
+libc = ctypes.CDLL(None, use_errno=True)
+def deny(*numbers):
+    last = len(numbers) - 1
+    steps = [(0x20, 0, 0, 0)]
+    steps += [(0x15, last - i, i == last, number) for i, number in enumerate(numbers)]
+    steps += [(0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]  # EPERM; else allow
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    filters = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filters, 0, 0) == 0, ctypes.get_errno()
+async def main():
+    loop = cede.get_running_loop()
+    for _ in range(3):
+        woken = loop.create_future()
+        timer = threading.Timer(0.05, loop.call_soon_threadsafe, (woken.set_result, 1))
+        timer.start()
+        await cede.wait_for(woken, 5)
+        timer.join()
+deny(*map(int, sys.argv[1:]))
+cede.run(main())
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the system's calls are x86-64's")
+@pytest.mark.parametrize("denied", [(44, 46), (44, 46, 45, 47)], ids=["send", "send and recv"])
+def test_where_a_sandbox_denies_sending(run_python, denied):
+    run_python(SANDBOX, *map(str, denied))

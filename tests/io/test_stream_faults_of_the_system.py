@@ -13,6 +13,7 @@ import time
 import pytest
 
 import cede
+from cede.engine import own_calls
 from tests.io.conftest import LARGE
 
 # --- Interrupted system calls
@@ -166,7 +167,7 @@ async def test_no_memory_to_read_from_a_pipe(loop, loop_errors, recorder, monkey
 
     reading, writing = os.pipe()
     transport, protocol = await loop.connect_read_pipe(recorder, os.fdopen(reading, "rb"))
-    monkeypatch.setattr(os, "read", no_memory)
+    monkeypatch.setattr(own_calls, "read", no_memory)
     os.write(writing, b"x")
     with contextlib.suppress(MemoryError):
         await protocol.lost

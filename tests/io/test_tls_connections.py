@@ -327,6 +327,46 @@ async def test_start_tls_refuses_what_is_no_context_and_no_transport(world, loop
     theirs.close()
 
 
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_start_tls_on_a_transport_that_is_closing_gives_none(world, loop, recorder, how):
+    mine, theirs = world.tcp_pair()
+    transport, protocol = await loop.create_connection(recorder, sock=mine)
+    getattr(transport, how)()
+    assert await loop.start_tls(transport, protocol, world.client_context(), server_hostname="localhost") is None
+    assert await protocol.lost is None
+    assert protocol.calls == ["made", "lost"]
+    theirs.close()
+
+
+async def test_start_tls_on_a_stream_that_is_closing(world, loop):
+    mine, theirs = world.tcp_pair()
+    _, writer = await cede.open_connection(sock=mine)
+    writer.close()
+    with pytest.raises(ConnectionError):
+        await writer.start_tls(world.client_context(), server_hostname="localhost")
+    theirs.close()
+
+
+@pytest.mark.parametrize("package", [asyncio, cede])
+async def test_the_end_of_a_stream_that_the_loop_upgraded_is_no_warning(world, loop, package, caplog):
+    mine, theirs = world.tcp_pair()
+    reader, writer = await package.open_connection(sock=mine)
+    peer = world.peer(theirs, server_side=True)
+    shaking = asyncio.ensure_future(peer.shake_hands())
+    protocol = writer.transport.get_protocol()
+    upgraded = await loop.start_tls(
+        writer.transport, protocol, world.client_context(), server_hostname="localhost"
+    )
+    await shaking
+    await loop.sock_sendall(theirs, peer.close_notify())
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    upgraded.close()
+    writer.close()
+    await asyncio.sleep(0.01)
+    peer.close()
+    assert caplog.records == []
+
+
 # --- start_tls
 
 

@@ -428,3 +428,54 @@ async def test_asyncios_streams_on_our_loop():
     assert await reader.readline() == b"line\n"
     await close(writer)
     await stop(server)
+
+
+def unread_and_reset(sock):
+    sock.sendall(b"last words\n")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.cede_only("asyncio throws the data away")
+@pytest.mark.parametrize("package", [cede, asyncio])
+@pytest.mark.parametrize("read", [
+    lambda reader: reader.readexactly(11),
+    lambda reader: reader.readline(),
+    lambda reader: reader.readuntil(b"\n"),
+    lambda reader: reader.read(100),
+], ids=["readexactly", "readline", "readuntil", "read"])
+async def test_what_came_before_a_reset_can_still_be_read(package, read):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        reader, writer = await package.open_connection(*listening.getsockname())
+        sock, _ = listening.accept()
+        unread_and_reset(sock)
+        await until(lambda: reader._buffer)
+        sock.close()
+        await until(lambda: reader.exception() is not None)
+        for missing in (reader.readexactly(100), reader.readuntil(b"?"), reader.read()):
+            with pytest.raises(ConnectionResetError):
+                await missing
+        assert await read(reader) == b"last words\n"
+        for nothing in (reader.read(1), reader.readline(), reader.readexactly(1), reader.read()):
+            with pytest.raises(ConnectionResetError):
+                await nothing
+        writer.close()
+
+
+async def test_an_error_that_is_set_by_hand_comes_before_the_data():
+    reader = cede.StreamReader()
+    reader.feed_data(b"data")
+    reader.set_exception(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await reader.read(1)
+
+
+async def test_reading_to_an_end_that_is_an_error_keeps_what_came():
+    reader = cede.StreamReader()
+    reading = cede.create_task(reader.read())
+    for part in (b"one ", b"two"):
+        reader.feed_data(part)
+        await turns()
+    reading.cancel()
+    with pytest.raises(cede.CancelledError):
+        await reading
+    assert await reader.read(100) == b"one two"

@@ -338,3 +338,25 @@ async def test_the_thread_can_wait_with_a_timeout(loop):
     while (thread.is_alive() or len(cede.all_tasks()) > 1) and time.monotonic() < deadline:
         await cede.sleep(0.0005)
     assert outcome == ["timeout"]
+
+
+# --- A thread's coroutine, and a loop that closes
+
+
+@pytest.mark.parametrize("package", [cede, asyncio])
+@pytest.mark.parametrize("moment", ["handed over", "task made", "begun"])
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_coroutine_for_a_loop_that_closes_ends_by_an_error(package, moment):
+    loop = cede.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # of a task that is destroyed
+    future = package.run_coroutine_threadsafe(asyncio.sleep(1000), loop)
+    for _ in range({"handed over": 0, "task made": 1, "begun": 2}[moment]):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    ran = []
+    loop.call_soon_threadsafe(ran.append, "anything else")
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        future.result(5)
+    assert ran == []
+    gc.collect()

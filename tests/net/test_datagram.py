@@ -499,3 +499,37 @@ async def test_debug_mode_tells_of_the_endpoint(loop, endpoint, caplog):
     caplog.set_level(logging.DEBUG, "asyncio")
     await endpoint(LOCAL)
     assert "Datagram endpoint local_addr=('127.0.0.1', 0) remote_addr=None created" in caplog.text
+
+
+# --- A socket that the program has connected
+
+
+@pytest.mark.cede_only("asyncio closes the transport, by a TypeError")
+async def test_to_a_peer_without_a_name(loop, endpoint):
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with far:
+        far.settimeout(5)
+        transport, protocol = await endpoint(sock=near)
+        for data in (b"bytes", bytearray(b"bytearray"), b""):
+            transport.sendto(data)
+            assert far.recv(10) == data
+        far.send(b"back")
+        await until(lambda: protocol.received)
+        assert protocol.received[0][0] == b"back"
+
+
+@pytest.mark.cede_only("asyncio closes the transport, by a TypeError")
+async def test_to_a_peer_that_the_program_connects_later(loop, endpoint):
+    server, at_server = await endpoint(LOCAL)
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    transport, _ = await endpoint(sock=sock)
+    sock.connect(address(server))
+    transport.sendto(b"x")
+    await until(lambda: at_server.received)
+
+
+async def test_the_methods_of_a_stream_are_refused(loop, endpoint):
+    transport, _ = await endpoint(LOCAL)
+    for call in (lambda: transport.write(b"x"), transport.write_eof, transport.can_write_eof):
+        with pytest.raises(NotImplementedError):
+            call()

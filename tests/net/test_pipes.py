@@ -436,3 +436,80 @@ async def test_debug_mode_tells(loop, pipe, caplog):
     await reader.lost
     for text in ("Read pipe", "Write pipe", "pauses reading", "resumes reading", "was closed by peer"):
         assert text in caplog.text
+
+
+# --- The mode of a file that others share
+
+
+@pytest.mark.cede_only("asyncio leaves it non-blocking")
+@pytest.mark.parametrize("end", ["closed", "aborted", "abandoned", "peer"])
+async def test_a_shared_file_is_given_back_blocking(loop, pipe, end):
+    kept = [os.dup(file.fileno()) for file in pipe]
+    reading = [*await loop.connect_read_pipe(Recorder, pipe[0])]
+    writing = [*await loop.connect_write_pipe(Recorder, pipe[1])]
+    assert [os.get_blocking(fd) for fd in kept] == [False, False]
+    if end == "abandoned":
+        reading[0].pause_reading()
+        loop._remove_reader(pipe[1].fileno())
+        with pytest.warns(ResourceWarning, match="unclosed transport"):
+            drop(reading)
+        with pytest.warns(ResourceWarning, match="unclosed transport"):
+            drop(writing)
+    else:
+        if end == "peer":
+            writing[0].write(b"x")
+        writing[0].abort() if end == "aborted" else writing[0].close()
+        reading[0].close()
+        await writing[1].lost
+        await reading[1].lost
+    await asyncio.sleep(0)
+    assert [os.get_blocking(fd) for fd in kept] == [True, True]
+    for fd in kept:
+        os.close(fd)
+
+
+async def test_a_file_that_did_not_block_is_left_so(loop, pipe):
+    kept = os.dup(pipe[1].fileno())
+    os.set_blocking(kept, False)
+    transport, protocol = await loop.connect_write_pipe(Recorder, pipe[1])
+    await closed(transport, protocol)
+    assert not os.get_blocking(kept)
+    os.close(kept)
+
+
+@pytest.mark.cede_only("asyncio leaves it non-blocking")
+async def test_a_terminal_used_twice_is_given_back_by_the_second(loop):
+    master, slave = pty.openpty()
+    kept = os.dup(slave)
+    reading, reader = await loop.connect_read_pipe(Recorder, os.fdopen(slave, "rb", 0, closefd=False))
+    writing, writer = await loop.connect_write_pipe(Recorder, os.fdopen(slave, "wb", 0))
+    await closed(reading, reader)
+    assert not os.get_blocking(kept)
+    await closed(writing, writer)
+    assert os.get_blocking(kept)
+    for fd in (master, kept):
+        os.close(fd)
+
+
+async def test_a_stranger_with_the_number_keeps_its_mode(loop, pipe):
+    transport, protocol = await loop.connect_read_pipe(Recorder, pipe[0])
+    transport.pause_reading()
+    number = pipe[0].fileno()
+    left, right = socket.socketpair()
+    os.set_blocking(left.fileno(), False)
+    os.dup2(left.fileno(), number)
+    transport.close()
+    await protocol.lost
+    assert not os.get_blocking(left.fileno())
+    left.close()
+    right.close()
+
+
+async def test_a_pipe_to_write_to_is_both_and_refuses_to_read(loop, pipe):
+    transport, protocol = await loop.connect_write_pipe(Recorder, pipe[1])
+    for kind in (asyncio.Transport, asyncio.ReadTransport, asyncio.WriteTransport):
+        assert isinstance(transport, kind)
+    for name in ("is_reading", "pause_reading", "resume_reading"):
+        with pytest.raises(NotImplementedError):
+            getattr(transport, name)()
+    await closed(transport, protocol)

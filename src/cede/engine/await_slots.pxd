@@ -9,9 +9,10 @@ cdef extern from *:
     """
     typedef PySendResult (*cede_send_t)(PyObject *, PyObject *, PyObject **);
 
-    /* Replaces the slots that `await` uses; type attributes stay as they are. */
+    /* Replaces the slots that `await` uses; type attributes stay as they are. So does what `iter` gives: a generator,
+       which can be sent to, thrown into and closed. */
     static void cede_install_await(PyTypeObject *type, unaryfunc await, cede_send_t send, iternextfunc next) {
-        type->tp_as_async->am_await = type->tp_iter = await;
+        type->tp_as_async->am_await = await;
         type->tp_as_async->am_send = (sendfunc)send;
         type->tp_iternext = next;
         PyType_Modified(type);
@@ -122,6 +123,33 @@ cdef inline PyObject *_next(PyObject *self) noexcept:
 
 cdef extern from *:
     """
+    /* Since 3.12 a value that is sent into a coroutine is handed to the method `send` of what it awaits. There is no
+       `throw` and no `close`: without them the interpreter does what they would, and with them every future would be a
+       `collections.abc.Coroutine`. */
+    static cede_send_t cede_future_send;
+    static PyObject *cede_send_method(PyObject *self, PyObject *value) {
+        PyObject *result = NULL;
+        if (cede_future_send(self, value, &result) != PYGEN_RETURN) return result;
+        cede_set_stop(result);
+        Py_DECREF(result);
+        return NULL;
+    }
+    static PyMethodDef cede_send_definition = {"send", cede_send_method, METH_O, "Go on, as `await` does."};
+
+    static int cede_install_send(PyTypeObject *type, cede_send_t send) {
+        PyObject *method = PyDescr_NewMethod(type, &cede_send_definition);
+        int failed = method == NULL || PyDict_SetItemString(type->tp_dict, "send", method) < 0;
+        Py_XDECREF(method);
+        cede_future_send = send;
+        PyType_Modified(type);
+        return failed ? -1 : 0;
+    }
+    """
+    int cede_install_send(PyTypeObject *, cede_send_t) except -1
+
+
+cdef extern from *:
+    """
     /* Calling a finalizer costs more than all else at the end of an object, and a future's or task's nearly never has
        anything to say: it is called if `talks` says so. One of a subclass in Python was called before this. */
     typedef int (*cede_talks_t)(PyObject *);
@@ -201,5 +229,6 @@ cdef inline int install(object future_type, object task_type) except -1:
     cede_prepare_stop()
     cede_install_await(<PyTypeObject *>future_type, _await, _send, _next)
     cede_install_await(<PyTypeObject *>task_type, _await, _send, _next)
+    cede_install_send(<PyTypeObject *>future_type, _send)
     cede_quieten(<PyTypeObject *>future_type, <PyTypeObject *>task_type, _talks)
     return 0

@@ -1,9 +1,10 @@
 """What `await future` runs when the engine is compiled; the second and last twin.
 
-Compiled, `await_slots.pxd` gives the type of futures C slots: awaiting a future, or iterating over it,
+Compiled, `await_slots.pxd` gives the type of futures C slots: awaiting a future
 hands back the future itself as its own iterator, and each `send` looks at its state, so no iterator is
 made and no StopIteration is raised. Interpreted, there are no such slots: `Future.__await__` does the same
-in Python. `Done` and `Waiting` get slots of their own.
+in Python, and so it does in both speeds for `iter(future)` and `future.__await__()`. `Done`
+and `Waiting` get slots of their own.
 """
 
 

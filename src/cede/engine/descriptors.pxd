@@ -9,6 +9,7 @@ cdef class Descriptors:
     cdef readonly Poller _poller
     cdef readonly dict _transports
     cdef dict _callbacks
+    cdef dict _displaced_files
     cdef dict _waits
     cdef readonly bint _closed
     cdef readonly bint _debug
@@ -17,6 +18,9 @@ cdef class Descriptors:
     cdef object _unwatch(self, int fd, Watcher watcher)
     @cython.locals(incoming=list, count=Py_ssize_t)
     cdef object _accept_incoming(self)
+    cdef Callbacks _callbacks_of(self, object fd)
+    @cython.locals(callbacks=Callbacks)
+    cdef object _registered(self, object fileobj)
 
 
 cdef class Callbacks(Watcher):
@@ -24,7 +28,10 @@ cdef class Callbacks(Watcher):
     cdef int _fd
     cdef Handle _reader
     cdef Handle _writer
+    cdef object _reader_file
+    cdef object _writer_file
 
+    cdef list _files(self)
     @cython.locals(handle=Handle)
     cdef object _displaced(self)
     cdef object _on_ready(self, int events)

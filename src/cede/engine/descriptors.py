@@ -20,6 +20,7 @@ class Descriptors:
         self._poller = poller
         self._transports = {}  # {descriptor: weak reference to the transport that owns it}
         self._callbacks = {}  # {descriptor: what add_reader and add_writer keep}
+        self._displaced_files = {}  # {descriptor: objects registered by that number before somebody else got it}
         self._waits = {}  # {descriptor: what the sock_* methods keep of a socket}
         self._closed = False
         self._debug = False
@@ -29,19 +30,23 @@ class Descriptors:
 
         It takes the place of an earlier reader. RuntimeError if a transport uses the descriptor.
         """
-        self._add_reader(self._unclaimed(fd), callback, *args)
+        number = self._unclaimed(fd)
+        self._add_reader(number, callback, *args)
+        self._callbacks_of(number)._reader_file = None if fd is number else fd
 
     def remove_reader(self, fd):
-        """Stop calling the reader of `fd`; return True if there was one."""
-        return self._remove_reader(self._unclaimed(fd))
+        """Stop calling the reader of `fd`, which may be a file closed by now; return True if there was one."""
+        return self._remove_reader(self._registered(fd))
 
     def add_writer(self, fd, callback, *args):
         """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is writable."""
-        self._add_writer(self._unclaimed(fd), callback, *args)
+        number = self._unclaimed(fd)
+        self._add_writer(number, callback, *args)
+        self._callbacks_of(number)._writer_file = None if fd is number else fd
 
     def remove_writer(self, fd):
-        """Stop calling the writer of `fd`; return True if there was one."""
-        return self._remove_writer(self._unclaimed(fd))
+        """Stop calling the writer of `fd`, which may be a file closed by now; return True if there was one."""
+        return self._remove_writer(self._registered(fd))
 
     def _add_reader(self, fd, callback, *args, context=None):
         handle = self._new_handle(callback, args, context)
@@ -109,6 +114,21 @@ class Descriptors:
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
         return fd
 
+    def _registered(self, fileobj):
+        """`_unclaimed`, also for a file that was registered and is closed: then the descriptor that it had.
+
+        -1 if somebody else has the number by now. ValueError if it was never registered.
+        """
+        try:
+            return self._unclaimed(fileobj)
+        except ValueError:
+            for fd, callbacks in self._callbacks.items():
+                if callbacks._reader_file is fileobj or callbacks._writer_file is fileobj:
+                    return fd
+            if any(file is fileobj for files in self._displaced_files.values() for file in files):
+                return -1
+            raise
+
     def _accept_incoming(self):
         """Make ready what other threads asked for."""
         incoming = self._incoming
@@ -129,6 +149,7 @@ class Callbacks(Watcher):
         self._loop = loop
         self._fd = fd
         self._reader = self._writer = None  # Handle, or None
+        self._reader_file = self._writer_file = None  # what they were asked for by, if that was no number
         self._interest = 0
 
     def _set_reader(self, handle):
@@ -156,14 +177,24 @@ class Callbacks(Watcher):
             self._loop._watch(self._fd, self, interest)
         self._reader = reader
         self._writer = writer
+        if reader is None:
+            self._reader_file = None
+        if writer is None:
+            self._writer_file = None
         if interest:
             self._loop._callbacks[self._fd] = self
         else:
             self._loop._callbacks.pop(self._fd, None)
 
+    def _files(self):
+        """What was registered by an object, and not by its number."""
+        return [file for file in (self._reader_file, self._writer_file) if file is not None]
+
     def _displaced(self):
         self._interest = 0
         self._loop._callbacks.pop(self._fd, None)
+        if self._files():
+            self._loop._displaced_files[self._fd] = self._files()
         for handle in (self._reader, self._writer):
             if handle is not None:
                 handle._cancel()

@@ -32,9 +32,9 @@ cdef class Loop(Descriptors):
     cdef object _saved_origin_depth
     cdef object _saved_hooks
     cdef public bint _wants_signals
-    cdef object _process
     cdef public object slow_callback_duration
     cdef readonly Waker _waker
+    cdef object __weakref__
 
     cdef object _run_until_stopped(self)
     cdef object _run_once(self)

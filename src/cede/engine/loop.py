@@ -18,13 +18,12 @@ given; nothing else reads the time or asks the kernel.
 """
 
 import logging
-import os
 import signal
 import sys
 import threading
 from math import inf, ulp
 
-from . import native, reports, syscalls
+from . import forks, native, reports, syscalls
 from .clock import ForeignClock, as_clock
 from .descriptors import Descriptors
 from .handles import Handle, ThreadSafeHandle, TimerHandle, entrust, forget_contexts
@@ -81,12 +80,12 @@ class Loop(Descriptors):
         self._saved_origin_depth = None  # what to restore after tracking coroutine origins, else None
         self._saved_hooks = None  # the thread's async generator hooks, while the loop runs
         self._wants_signals = False  # True iff signals are to be noticed even when the loop does not run
-        self._process = os.getpid()  # a forked child shares the kernel's side of the poller
         self.slow_callback_duration = 0.1  # seconds; a longer step is logged in debug mode
         self._waker = Waker(self._handle_signals)
         self._poller.add(self._waker.watched_fileno(), self._waker, READABLE)
         self._follow_time()
         self.set_debug(reports.debug_mode())
+        forks.note(self)
 
     # --- The turn ---------------------------------------------------------------------------------
 
@@ -321,16 +320,41 @@ class Loop(Descriptors):
             logger.debug("Close %r", self)
         self._closed = True
         self._direct = False
-        if self._process == os.getpid():
-            self._poller.remove(self._waker.watched_fileno())
+        self._poller.remove(self._waker.watched_fileno())
         self._waker.close()
         self._poller.close()
         self._callbacks.clear()
+        self._displaced_files.clear()
         self._waits.clear()
         self._timers._clear()
+        handles = self._ready + self._incoming
         self._incoming.clear()
         self._ready.clear()
-        release(self)
+        tasks = release(self)
+        if handles or tasks:
+            from .farewell import tell_threads  # here, because most loops have nothing left
+
+            tell_threads(handles, tasks)
+
+    def _forked(self):
+        """In a forked child: leave alone what the kernel shares with the parent (`forks`)."""
+        self._poller.forked()
+        for reference in list(self._transports.values()):
+            transport = reference()
+            if transport is not None:
+                transport._forked()
+        inherited = self._waker
+        self._poller.remove(inherited.watched_fileno())
+        self._waker = Waker(self._handle_signals)
+        self._poller.add(self._waker.watched_fileno(), self._waker, READABLE)
+        try:
+            # The interpreter would write the child's signals into the parent's bell.
+            previous = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+            if previous != inherited.fileno():
+                signal.set_wakeup_fd(previous)
+        except ValueError:
+            pass  # not the main interpreter: it gets no signals
+        inherited.close()
 
     def is_closed(self):
         """Return True if the loop was closed."""

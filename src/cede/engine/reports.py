@@ -163,8 +163,9 @@ def handle_error(loop, handler, context):
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException:
+        # asyncio: programs that replace the logger compare the whole call.
         where = "" if handler is None else " while handling an unexpected error in custom exception handler"
-        logger.error("Exception in default exception handler%s", where, exc_info=True)
+        logger.error("Exception in default exception handler" + where, exc_info=True)
 
 
 def _call_handler(loop, handler, context):

@@ -122,6 +122,7 @@ def unregister(task):
 
 
 def release(loop):
-    """Let go of the tasks of a loop that closes: nothing will ever run them."""
-    for task in [task for task in list(live) if getattr(task, "_loop", None) is loop]:
-        live.discard(task)
+    """Let go of the tasks of a loop that closes, and return them: nothing will ever run them."""
+    tasks = [task for task in list(live) if getattr(task, "_loop", None) is loop]
+    live.difference_update(tasks)
+    return tasks

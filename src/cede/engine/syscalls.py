@@ -4,10 +4,11 @@ This module has a twin, `syscalls.pxd`, as `native` has, under the same law: a f
 and says what came of it. It is never compiled itself.
 """
 
-import os
 import select as _select
 import socket
 import time
+
+from . import own_calls
 
 # --- Time ---------------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ def read(fd, buffer, size):
     nothing is there yet; OSError as the system says.
     """
     try:
-        return os.read(fd, size)
+        return own_calls.read(fd, size)
     except (BlockingIOError, InterruptedError):
         return None
 
@@ -149,7 +150,7 @@ def receive_into(sock, fd, buffer):
 def write_bytes(fd, data):
     """Write what a descriptor takes of `data` (bytes) at once; return how much that was, -1 if it takes none now."""
     try:
-        return os.write(fd, data)
+        return own_calls.write(fd, data)
     except (BlockingIOError, InterruptedError):
         return -1
 
@@ -161,10 +162,10 @@ def write(fd, chunks, skip, most):
     """
     try:
         if skip:
-            return os.writev(fd, [memoryview(chunks[0])[skip:], *chunks[1:most]])
+            return own_calls.writev(fd, [memoryview(chunks[0])[skip:], *chunks[1:most]])
         if len(chunks) == 1:
-            return os.write(fd, chunks[0])
-        return os.writev(fd, chunks[:most])
+            return own_calls.write(fd, chunks[0])
+        return own_calls.writev(fd, chunks[:most])
     except (BlockingIOError, InterruptedError):
         return -1
 

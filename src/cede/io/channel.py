@@ -16,6 +16,7 @@ import logging
 
 from ..engine import native
 from ..engine.handles import Watcher
+from .stock_streams import keep_rest
 
 logger = logging.getLogger("asyncio")
 
@@ -117,6 +118,10 @@ class Channel(Watcher):
     def _drop_waiting(self):
         """Forget what waits to be sent."""
 
+    def _forked(self):
+        """Called in a forked child: what waits is the parent's to send."""
+        self._drop_waiting()
+
     def _force_close(self, exc):
         if self._state != _LOST:
             self._drop_waiting()
@@ -134,6 +139,8 @@ class Channel(Watcher):
             return
         self._connected = False
         try:
+            if exc is not None:
+                keep_rest(self._protocol)
             self._protocol.connection_lost(exc)
         finally:
             self._release()

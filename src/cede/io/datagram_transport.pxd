@@ -25,5 +25,6 @@ cdef class DatagramTransport(Endpoint):
     cdef tuple _take(self)
     cdef void _send_in_vain(self, object data, object address) except *
     cdef bint _send(self, object data, object address) except -1
+    cdef bint _has_peer(self) except -1
     cdef object _drop_waiting(self)
     cdef object _release(self)

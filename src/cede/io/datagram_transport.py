@@ -60,7 +60,7 @@ class DatagramTransport(Endpoint):
         self._extra["sockname"] = asked(sock.getsockname)
         if "peername" not in self._extra:
             self._extra["peername"] = asked(sock.getpeername)
-        self._is_connected = bool(self._extra["peername"])  # True iff the kernel knows where to send
+        self._is_connected = bool(self._extra["peername"])  # True iff all goes to a peer that the kernel knows
         loop._claim(self._fd, self)
         self._begin(waiter)
 
@@ -188,7 +188,7 @@ class DatagramTransport(Endpoint):
     def _send(self, data, address):
         """Send one datagram; return False if the kernel has no room for it."""
         try:
-            if self._is_connected:
+            if self._is_connected or (address is None and self._has_peer()):
                 self._file.send(data)
             elif address is self._known and address is not None and self._is_internet and type(data) is bytes:
                 return syscalls.send_to(self._file, self._fd, data, self._last, address) != -1
@@ -204,6 +204,10 @@ class DatagramTransport(Endpoint):
             self._report(exc, "Fatal write error on datagram transport")
             self._force_close(exc)
         return True
+
+    def _has_peer(self):
+        """Whether the kernel knows where to send: to a peer without a name, or to one since the program connected."""
+        return asked(self._file.getpeername) is not None
 
     def _send_waiting(self):
         while self._queue:
@@ -244,6 +248,24 @@ class DatagramTransport(Endpoint):
     def set_write_buffer_limits(self, high=None, low=None):
         """Set the marks of flow control, in bytes. ValueError unless high >= low >= 0."""
         self._set_limits(high, low)
+
+    # asyncio: its datagram transports have a stream's methods too, which refuse.
+
+    def write(self, data):
+        """Raise NotImplementedError: `sendto` sends."""
+        raise NotImplementedError
+
+    def writelines(self, list_of_data):
+        """Raise NotImplementedError: `sendto` sends."""
+        raise NotImplementedError
+
+    def write_eof(self):
+        """Raise NotImplementedError: datagrams have no end."""
+        raise NotImplementedError
+
+    def can_write_eof(self):
+        """Raise NotImplementedError: datagrams have no end."""
+        raise NotImplementedError
 
     # --- The end ----------------------------------------------------------------------------------
 

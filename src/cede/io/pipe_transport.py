@@ -10,11 +10,11 @@ through the loop's callbacks, of which a descriptor has one for each direction, 
 import asyncio
 import errno
 import logging
-import os
 import stat
 import sys
 
-from ..engine import syscalls
+from ..engine import own_calls, syscalls
+from .blocking import give_back, take
 from .channel import CLOSING, LOST, OPEN, Channel
 from .endpoint import Endpoint
 from .write_buffer import WriteBuffer
@@ -39,13 +39,14 @@ class ReadPipeTransport(Endpoint):
 
     def __init__(self, loop, pipe, protocol, waiter=None, extra=None, context=None):
         self._init(loop, pipe, protocol, extra, context)
-        mode = os.fstat(self._fd).st_mode
+        info = own_calls.fstat(self._fd)
+        mode = info.st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is for pipes/sockets only.")
         self._extra["pipe"] = pipe
         self._watched = False  # True iff the loop calls _read_ready
         self._reads_on = False  # True iff _read_on is scheduled
-        os.set_blocking(self._fd, False)
+        self._shared = take(self._fd, info)
         self._begin(waiter)
 
     # asyncio: isinstance(transport, asyncio.ReadTransport) is asked by libraries.
@@ -123,7 +124,13 @@ class ReadPipeTransport(Endpoint):
         """Close the pipe; `connection_lost(None)` follows."""
         self._force_close(None)
 
+    def _release(self):
+        give_back(self._fd, self._shared)
+        Endpoint._release(self)
+
     def __del__(self):
+        if self._connected:
+            give_back(self._fd, self._shared)
         self._abandoned()
 
 
@@ -132,7 +139,7 @@ class WritePipeTransport(Endpoint):
 
     def __init__(self, loop, pipe, protocol, waiter=None, extra=None, context=None):
         self._init(loop, pipe, protocol, extra, context)
-        info = os.fstat(self._fd)
+        info = own_calls.fstat(self._fd)
         mode = info.st_mode
         is_fifo = stat.S_ISFIFO(mode)
         if not (is_fifo or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
@@ -144,13 +151,25 @@ class WritePipeTransport(Endpoint):
         self._end_is_told = stat.S_ISSOCK(mode) or (
             is_fifo and not sys.platform.startswith("aix") and not (_FIFOS_LIE and info.st_nlink > 0)
         )
-        os.set_blocking(self._fd, False)
+        self._shared = take(self._fd, info)
         self._begin(waiter)
 
-    # asyncio: isinstance(transport, asyncio.WriteTransport) is asked by libraries.
+    # asyncio: its pipes to write to are both, isinstance(transport, asyncio.Transport), and refuse to read.
     @property
     def __class__(self):
-        return asyncio.WriteTransport
+        return asyncio.Transport
+
+    def is_reading(self):
+        """Raise NotImplementedError: it is a pipe to write to."""
+        raise NotImplementedError
+
+    def pause_reading(self):
+        """Raise NotImplementedError: it is a pipe to write to."""
+        raise NotImplementedError
+
+    def resume_reading(self):
+        """Raise NotImplementedError: it is a pipe to write to."""
+        raise NotImplementedError
 
     @property
     def _pipe(self):
@@ -261,5 +280,11 @@ class WritePipeTransport(Endpoint):
         """Close the pipe at once; what is buffered is dropped."""
         self._force_close(None)
 
+    def _release(self):
+        give_back(self._fd, self._shared)
+        Endpoint._release(self)
+
     def __del__(self):
+        if self._connected:
+            give_back(self._fd, self._shared)
         self._abandoned()

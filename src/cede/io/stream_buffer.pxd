@@ -22,6 +22,7 @@ cdef class StreamBuffer:
     cdef bint _pinned
     cdef public bint _eof
     cdef public object _exception
+    cdef bint _data_first
     cdef public object _waiter
     cdef Future _last_waiter
     cdef public object _transport
@@ -56,6 +57,10 @@ cdef class StreamBuffer:
     cpdef object _try_until(self, tuple separators, bint again=*)
     cpdef object _new_waiter(self, object method)
 
+    cpdef object _put_back(self, bytes data)
+
+    cdef object _lost(self, object exc)
+    cdef object _raise_unless_data(self)
     cdef object _line_slowly(self)
     cdef object _drop_line(self, Py_ssize_t end)
     cdef object _begin_search(self)

@@ -57,6 +57,7 @@ class StreamBuffer:
         self._pinned = False  # True iff somebody may hold `_piece`: it stays then
         self._eof = False
         self._exception = None
+        self._data_first = False  # True iff `_exception` came after the data: what is here can be read before it
         self._waiter = None  # the future of whoever waits for more, or None
         self._last_waiter = None  # the one before, to be used again
         self._transport = None
@@ -160,6 +161,11 @@ class StreamBuffer:
         """Return the exception that was set, or None."""
         return self._exception
 
+    def _lost(self, exc):
+        """`set_exception` for the end of the connection: it came after the data, which can still be read."""
+        self._data_first = True
+        self.set_exception(exc)
+
     def set_exception(self, exc):
         """Make everyone who reads raise `exc`, now and later."""
         self._exception = exc
@@ -257,10 +263,21 @@ class StreamBuffer:
     def _try_read(self, count):
         """At most `count` bytes (not negative), at least one before the end of the stream."""
         if self._exception is not None:
-            raise self._exception
+            self._raise_unless_data()
         if self._size() == 0 and not self._eof and count:
             return None
         return self._take(count)
+
+    def _raise_unless_data(self):
+        """Raise the exception that was set, unless what came before it is to be read first."""
+        if not self._data_first or self._size() == 0:
+            raise self._exception
+
+    def _put_back(self, data):
+        """Let bytes that were taken be read again."""
+        self._make_piece()
+        self._piece[:0] = data
+        self._searched = 0
 
     def _take_now(self, count):
         """At most `count` bytes (not negative) of what is here."""
@@ -273,7 +290,7 @@ class StreamBuffer:
     def _try_exactly(self, count, again=False):
         """`count` bytes (not negative). IncompleteReadError if the stream ends before."""
         if not again and self._exception is not None:
-            raise self._exception
+            self._raise_unless_data()
         if self._size() >= count:
             return self._take(count)
         if self._eof:
@@ -322,7 +339,7 @@ class StreamBuffer:
 
     def _begin_search(self):
         if self._exception is not None:
-            raise self._exception
+            self._raise_unless_data()
         self._searched = 0
 
     def _until(self, separators):

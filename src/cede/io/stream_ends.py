@@ -141,6 +141,8 @@ class Feeder(FlowControl):
         if self._stream_reader is not None:
             if exc is None:
                 self._stream_reader.feed_eof()
+            elif self._buffer is not None:
+                self._buffer._lost(exc)
             else:
                 self._stream_reader.set_exception(exc)
         self._close_error = exc

@@ -14,6 +14,7 @@ import errno
 import logging
 import os
 import socket
+import sys
 import warnings
 from asyncio.constants import _SendfileMode
 from asyncio.trsock import TransportSocket
@@ -39,6 +40,9 @@ _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged fr
 _READABLE = READABLE
 _WRITABLE = WRITABLE
 _HANGUP = HANGUP
+
+# asyncio: its words, which tests of programs match.
+_WRITABLE_DATA = "a bytes, bytearray, or memoryview object" if sys.version_info >= (3, 14) else "a bytes-like object"
 
 _shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
@@ -297,9 +301,7 @@ class StreamTransport(Channel):
         """
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
-                raise TypeError(
-                    f"data argument must be a bytes, bytearray, or memoryview object, not {type(data).__name__!r}"
-                )
+                raise TypeError(f"data argument must be {_WRITABLE_DATA}, not {type(data).__name__!r}")
             data = bytes(data)
         if self._eof_asked or self._empty_waiter is not None:
             raise self._refusal("write")
@@ -465,6 +467,12 @@ class StreamTransport(Channel):
         else:
             self._report(exc, message)
         self._force_close(exc)
+
+    def _forked(self):
+        Channel._forked(self)
+        upper = getattr(self._protocol, "_upper", None)
+        if isinstance(upper, StreamTransport):
+            upper._forked()  # TLS over this one
 
     def _drop_waiting(self):
         self._out.clear()

@@ -33,6 +33,7 @@ from asyncio.sslproto import _SSLProtocolTransport
 from ssl import SSLEOFError, SSLWantReadError, SSLWantWriteError, SSLZeroReturnError
 
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
+from .stock_streams import keep_rest
 from .stream_transport import StreamTransport
 from .write_buffer import limits
 
@@ -547,6 +548,10 @@ class TlsTransport(StreamTransport):
         if not self._at_eof:
             self._needs |= self._read_needs
 
+    def _forked(self):
+        StreamTransport._forked(self)
+        self._no_answer = True  # Order: a close_notify of ours would end the parent's connection
+
     def _shutdown_timed_out(self):
         if self._state == _SHUTTING_DOWN:
             self._force_close(TimeoutError("SSL shutdown timed out"))
@@ -563,6 +568,8 @@ class TlsTransport(StreamTransport):
                 self._connected = False
                 if self._shut_down and not self._eof_told:
                     self._tell_of_end()
+                if exc is not None:
+                    keep_rest(self._protocol)
                 self._protocol.connection_lost(exc)
         finally:
             self._release()

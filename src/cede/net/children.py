@@ -19,8 +19,10 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from ..engine import own_calls
 from ..engine.futures import release
 from ..io.pipe_transport import ReadPipeTransport, WritePipeTransport
+from .popen import popen
 
 logger = logging.getLogger("asyncio")
 
@@ -38,7 +40,7 @@ _LONGEST_DELAY = 0.064
 def _reap(process: Any, options: int = 0) -> int | None:
     """Return the returncode of a child that has ended, and let the kernel forget it; with WNOHANG None if it runs."""
     try:
-        pid, status = os.waitpid(process.pid, options)
+        pid, status = own_calls.waitpid(process.pid, options)
     except ChildProcessError:
         if process.returncode is not None:  # whoever uses the Popen object was faster
             return process.returncode
@@ -75,7 +77,7 @@ class PidfdWatch:
         """Stop watching."""
         if self._pidfd >= 0:
             self._loop._remove_reader(self._pidfd)
-            os.close(self._pidfd)
+            own_calls.close(self._pidfd)
             self._pidfd = -1
 
 
@@ -170,9 +172,10 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._waiters: set[Any] = set()  # futures of _wait
         self._closed = False
         self._finished = False  # True iff connection_lost was scheduled
+        self._parent = os.getpid()
         stdin, stdout, stderr = streams
         try:
-            self._process = subprocess.Popen(args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, **kwargs)
+            self._process = popen(args, shell=shell, stdin=stdin, stdout=stdout, stderr=stderr, **kwargs)
         except BaseException:
             self._closed = True
             raise
@@ -269,7 +272,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         if open_loop:
             for protocol in self._pipes.values():
                 protocol.pipe.close()
-        if self._watch is not None:
+        if self._watch is not None and self._parent == os.getpid():  # in a forked child it is the parent's to end
             if self._loop.get_debug():
                 logger.warning("Close running child process: kill %r", self)
             try:

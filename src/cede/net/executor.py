@@ -11,11 +11,16 @@ import concurrent.futures
 import functools
 import inspect
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from ..engine.futures import release
+from .awaiting import next_turn
+
+
+_let_others_run = time.sleep  # of the time of import: not the program's, which tools may wrap
 
 
 def run_in_executor(
@@ -82,7 +87,10 @@ async def shutdown_default_executor(loop: Any, timeout: float | None = None) -> 
         )
         executor.shutdown(wait=False)
     else:
-        thread.join()
+        # It has nothing left to do but to end. `join` would wait for a lock in the loop's thread.
+        while thread.is_alive():
+            _let_others_run(0)
+            await next_turn
 
 
 def _time_is_up(ended: Any) -> None:

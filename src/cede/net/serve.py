@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..engine import own_calls
 from ..io.socket_waits import refuse_tls_socket
 from .awaiting import SideBySide
 from .connect import check_tls_arguments
@@ -182,8 +183,8 @@ def remove_stale_socket(path: str | bytes) -> None:
     if _is_abstract(path):
         return
     try:
-        if stat.S_ISSOCK(os.stat(path).st_mode):
-            os.remove(path)
+        if stat.S_ISSOCK(own_calls.stat(path).st_mode):
+            own_calls.remove(path)
     except FileNotFoundError:
         pass
     except OSError as exc:
@@ -245,7 +246,7 @@ async def create_unix_server(
         file = sock.getsockname()
         if file and not _is_abstract(file):
             try:
-                server._socket_files[sock] = os.stat(file).st_ino
+                server._socket_files[sock] = own_calls.stat(file).st_ino
             except FileNotFoundError:
                 pass
     return await _finished(loop, server, start_serving)

@@ -22,6 +22,7 @@ from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from typing import Any
 
+from ..engine import own_calls
 from ..engine.futures import release
 from ..io.listener import Listener
 from ..io.stream_transport import StreamTransport
@@ -57,6 +58,7 @@ class Server(asyncio.AbstractServer):
         self._clients: dict[int, weakref.ref[Any]] = {}  # by the id of the transport
         self._waiters: list[Any] | None = []  # futures of wait_closed; None once closed and without clients
         self._serving_forever: Any = None  # the future of serve_forever, while that runs
+        self._process = os.getpid()
         self._socket_files: dict[socket.socket, int] = {}  # unix sockets whose file is ours: its inode
 
     def __repr__(self) -> str:
@@ -127,14 +129,14 @@ class Server(asyncio.AbstractServer):
 
     def _close_socket(self, sock: socket.socket) -> None:
         inode = self._socket_files.pop(sock, None)
-        if inode is None:
+        if inode is None or self._process != os.getpid():  # a forked child's copy: the file is the parent's
             sock.close()
             return
         path = sock.getsockname()
         sock.close()
         try:
-            if os.stat(path).st_ino == inode:
-                os.unlink(path)
+            if own_calls.stat(path).st_ino == inode:
+                own_calls.remove(path)
         except FileNotFoundError:
             pass
         except OSError as exc:

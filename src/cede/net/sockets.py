@@ -16,6 +16,7 @@ import socket
 import sys
 from typing import Any
 
+from ..engine import own_calls
 from ..engine.futures import release
 from ..io.socket_waits import waits_of
 from .resolve import is_literal, resolve
@@ -200,11 +201,11 @@ def check_sendfile_arguments(sock: Any, file: Any, offset: Any, count: Any) -> N
 
 
 def _descriptor_and_size(file: Any) -> tuple[int, int]:
-    if not hasattr(os, "sendfile"):
+    if own_calls.sendfile is None:
         raise asyncio.SendfileNotAvailableError("os.sendfile() is not available")
     try:
         fd = file.fileno()
-        return fd, os.fstat(fd).st_size
+        return fd, own_calls.fstat(fd).st_size
     except (AttributeError, io.UnsupportedOperation, OSError):
         raise asyncio.SendfileNotAvailableError("not a regular file") from None
 
@@ -222,7 +223,7 @@ async def sendfile_by_kernel(sock: socket.socket, file: Any, offset: int, count:
             # 2**30 bytes at most: 32-bit platforms overflow on more.
             block = min(limit if count is None else count - sent, sys.maxsize // 2 + 1, 1 << 30)
             try:
-                done = os.sendfile(sock.fileno(), fd, offset + sent, block)
+                done = own_calls.sendfile(sock.fileno(), fd, offset + sent, block)
             except (BlockingIOError, InterruptedError):
                 done = -1
             except OSError as exc:

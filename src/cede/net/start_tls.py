@@ -7,6 +7,7 @@ another kind), where bytes of the peer were read already, and for contexts that 
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from asyncio.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 from typing import Any
@@ -152,6 +153,33 @@ def _upgrade(
     return upper
 
 
+class _Ending(asyncio.Protocol):
+    """Takes the place of the protocol of a transport that is closing, and hears when that is through."""
+
+    def __init__(self, protocol: Any, lost: Any) -> None:
+        self._protocol = protocol
+        self._lost = lost  # a future
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        try:
+            self._protocol.connection_lost(exc)
+        finally:
+            if not self._lost.done():
+                if exc is None:
+                    self._lost.set_result(None)
+                else:
+                    self._lost.set_exception(exc)
+
+
+async def _lost(loop: Any, transport: Any, protocol: Any) -> None:
+    """asyncio: TLS on a transport that is closing ends as the connection does; libraries look for the None."""
+    if transport.get_protocol() is None:
+        raise ConnectionAbortedError("TLS cannot start: the connection is lost")
+    lost = loop.create_future()
+    transport.set_protocol(_Ending(protocol, lost))
+    await lost
+
+
 async def start_tls(
     loop: Any,
     transport: Any,
@@ -166,7 +194,8 @@ async def start_tls(
     """Upgrade `transport` to TLS; return the transport that `protocol` uses from now on.
 
     The old transport is closed for its owner. TypeError for a transport that cannot be upgraded, the
-    handshake's error if it fails; the connection is then closed and `connection_lost` called.
+    handshake's error if it fails; the connection is then closed and `connection_lost` called. None if the transport
+    was closing already, once that is through; ConnectionAbortedError if it was through before.
     """
     if ssl is None:
         raise RuntimeError("Python ssl module is not available")
@@ -177,9 +206,11 @@ async def start_tls(
     timeouts = _checked_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     hostname = _checked_hostname(sslcontext, server_side, server_hostname)
     if transport.is_closing():
-        raise ConnectionAbortedError("TLS cannot start: the transport is closing")
+        return await _lost(loop, transport, protocol)
     waiter = loop.create_future()
     upgraded = _upgrade(loop, transport, protocol, sslcontext, server_side, hostname, waiter, timeouts)
+    if hasattr(protocol, "_over_ssl"):
+        protocol._over_ssl = True  # of a stream, cede's or asyncio's: it then wants no half-open connection
     try:
         await waiter
     except BaseException:

@@ -50,6 +50,9 @@ class Poller:
         """Wait at most `timeout` seconds (negative: for ever; 0: only look) and tell the watchers."""
         raise NotImplementedError
 
+    def forked(self):
+        """Called in a forked child: from now on leave alone what the kernel shares with the parent."""
+
     def close(self):
         """Give everything back. A closed poller is not used again."""
         raise NotImplementedError

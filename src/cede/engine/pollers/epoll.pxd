@@ -15,6 +15,8 @@ cdef class EpollPoller(Poller):
     cdef int _fd
     cdef list _watchers
     cdef object _buffer
+    cdef uint32_t _removals
+    cdef bint _closed
 
     @cython.locals(asked=uint32_t)
     cdef object _add(self, int fd, Watcher watcher, int interest)
@@ -24,8 +26,10 @@ cdef class EpollPoller(Poller):
     @cython.locals(watchers=list, before=Watcher)
     cdef object _remember(self, Py_ssize_t fd, Watcher watcher, int interest)
 
-    @cython.locals(count=int, index=int, fd=int, watcher=Watcher, bits=uint32_t, events=int)
+    @cython.locals(count=int, index=int, fd=int, watcher=Watcher, bits=uint32_t, events=int, removals=uint32_t)
     cdef object _wait(self, double timeout)
+    @cython.locals(fd=Py_ssize_t, watcher=Watcher)
+    cdef object _begin_anew(self)
 
 @cython.locals(events=int)
 cdef int _meaning(uint32_t bits) noexcept

@@ -3,7 +3,9 @@
 Some facts about epoll that shape this file. Interest belongs to the open file, not to the
 descriptor: closing the last descriptor of a file removes it silently, but a duplicate (a child's,
 after fork) keeps it alive. So the owner of a descriptor removes it *before* closing it, and
-`remove` forgives a descriptor that somebody closed behind our back. A descriptor's number is used
+`remove` forgives a descriptor that somebody closed behind our back. If a duplicate keeps that file alive, the kernel goes on
+telling of a number that nobody watches, and has no way to stop it: then all are watched by a new epoll. A forked child shares
+its parent's epoll, and lets go of it at once; it gets one of its own when it first waits. A descriptor's number is used
 again at once: an event that was fetched for the old one may be delivered to the new one's watcher,
 which then reads, finds nothing and goes on; `add` forgives a number the kernel still or no longer
 knows. And epoll_wait counts in milliseconds: the twin of `syscalls` waits more precisely.
@@ -38,6 +40,8 @@ class EpollPoller(Poller):
         self._fd = self._epoll.fileno()
         self._watchers = []  # the watcher of each descriptor, by its number; None where none is
         self._buffer = syscalls.event_buffer()
+        self._removals = 0  # so often was something taken out
+        self._closed = False
 
     @property
     def tells_changes(self):
@@ -48,6 +52,9 @@ class EpollPoller(Poller):
 
     def _add(self, fd, watcher, interest):
         asked = _asked(interest)
+        if self._fd < 0 and not self._closed:
+            self._remember(fd, watcher, interest)  # asked for when the child waits
+            return
         try:
             syscalls.epoll_add(self._epoll, self._fd, fd, asked)
         except FileExistsError:
@@ -59,6 +66,9 @@ class EpollPoller(Poller):
 
     def _modify(self, fd, watcher, interest):
         asked = _asked(interest)
+        if self._fd < 0 and not self._closed:
+            self._remember(fd, watcher, interest)
+            return
         try:
             syscalls.epoll_modify(self._epoll, self._fd, fd, asked)
         except FileNotFoundError:
@@ -80,25 +90,32 @@ class EpollPoller(Poller):
         self._remove(fd)
 
     def _remove(self, fd):
+        self._removals += 1
         if fd < len(self._watchers):
             self._watchers[fd] = None
+        if self._fd < 0:
+            return
         try:
             syscalls.epoll_remove(self._epoll, self._fd, fd)
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.EBADF, errno.EPERM):
                 raise
-        except ValueError:
-            pass  # the poller is closed
 
     def wait(self, timeout):
         self._wait(timeout)
 
     def _wait(self, timeout):
+        if self._fd < 0:
+            self._begin_anew()
+        removals = self._removals
         count = syscalls.epoll_wait(self._epoll, self._fd, self._buffer, timeout)
         for index in range(count):
             fd, bits = syscalls.event(self._buffer, index)
             watcher = self._watchers[fd]
             if watcher is None:
+                if removals == self._removals:
+                    self._begin_anew()
+                    return
                 continue  # removed by an earlier watcher of this wait
             if bits == _IN:  # nearly always
                 events = _READABLE
@@ -107,7 +124,29 @@ class EpollPoller(Poller):
             if events & watcher._interest:
                 watcher._on_ready(events & (watcher._interest | _HANGUP))
 
+    def _begin_anew(self):
+        """Have a new epoll watch what is watched."""
+        if self._closed:
+            return
+        epoll = select.epoll()
+        self._epoll.close()
+        self._epoll = epoll
+        self._fd = epoll.fileno()
+        for fd, watcher in enumerate(self._watchers):
+            if watcher is not None and watcher._interest:
+                try:
+                    syscalls.epoll_add(epoll, self._fd, fd, _asked(watcher._interest))
+                except OSError:
+                    pass  # closed behind our back
+
+    def forked(self):
+        # The parent's file is not ours to change: what is taken out of it is out of the parent's.
+        if not self._closed:
+            self._epoll.close()
+            self._fd = -1
+
     def close(self):
+        self._closed = True
         self._epoll.close()
         self._fd = -1
         self._watchers.clear()

@@ -65,5 +65,18 @@ class SelectorPoller(Poller):
             if current is not None and current.data is key.data:
                 deliver(key.data, _from_selector(mask & key.events))
 
+    def forked(self):
+        # epoll, say, is shared with the parent. A selector of the program's own class is left to the program.
+        if type(self.selector).__module__ != "selectors":
+            return
+        keys = list(self.selector.get_map().values())
+        self.selector.close()
+        self.selector = type(self.selector)()
+        for key in keys:
+            try:
+                self.selector.register(key.fd, key.events, key.data)
+            except (OSError, ValueError):
+                pass  # closed behind our back
+
     def close(self):
         self.selector.close()

@@ -1,0 +1,20 @@
+"""The system's calls that cede makes for itself, as they were when cede was imported.
+
+Programs wrap functions of `os` to find what blocks the loop's thread (blockbuster is such a program). These are not
+theirs: what cede asks is about descriptors that do not block, about a file that a server made, or about a child that
+has ended.
+"""
+
+import os
+
+close = os.close
+fstat = os.fstat
+read = os.read
+remove = os.remove
+set_blocking = getattr(os, "set_blocking", None)
+get_blocking = getattr(os, "get_blocking", None)
+sendfile = getattr(os, "sendfile", None)
+stat = os.stat
+waitpid = getattr(os, "waitpid", None)
+write = os.write
+writev = getattr(os, "writev", None)
