@@ -128,14 +128,14 @@ class EpollPoller(Poller):
         """Have a new epoll watch what is watched."""
         if self._closed:
             return
-        epoll = select.epoll()
+        anew = epoll()
         self._epoll.close()
-        self._epoll = epoll
-        self._fd = epoll.fileno()
+        self._epoll = anew
+        self._fd = anew.fileno()
         for fd, watcher in enumerate(self._watchers):
             if watcher is not None and watcher._interest:
                 try:
-                    syscalls.epoll_add(epoll, self._fd, fd, _asked(watcher._interest))
+                    syscalls.epoll_add(anew, self._fd, fd, _asked(watcher._interest))
                 except OSError:
                     pass  # closed behind our back
 
