@@ -1,6 +1,6 @@
 cimport cython
 
-from .engine cimport native
+from .engine cimport await_slots, native
 from .engine.awaitables cimport Done, Waiting
 from .engine.futures cimport Future, new_future
 

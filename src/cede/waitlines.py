@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .engine import native
+from .engine import await_slots, native
 from .engine.awaitables import Done, Waiting
 from .engine.futures import new_future
 from .engine.running import get_running_loop
@@ -242,8 +242,13 @@ class Turn(Waiting):
     def _give_up(self, future: Waiter[Any]) -> None:
         self._core._give_up(future)
 
+    def __del__(self) -> None:
+        if self._future is not None:
+            self.close()  # as a coroutine is that is dropped
+
 
 native.keep_memory(Turn)
+await_slots.install_end(Turn)
 
 
 class LockCore(TurnCore):

@@ -78,6 +78,8 @@ HOLD = {
     "timers": "p = loop.call_later(1, print, p)",
 }
 METHODS = {
+    "attributes": "f = cede.Future(loop=loop); f.previous = p; p = f",
+    "attributes of a subclass": "f = Sub(loop=loop); f.previous = p; p = f",
     "callbacks of futures": "f = cede.Future(loop=loop); f.add_done_callback(p.set_result if p else print); p = f",
     "methods of handles": "p = loop.call_soon(p.cancel if p else print)",
     "methods of handles from threads": "p = loop.call_soon_threadsafe(p.cancel if p else print)",

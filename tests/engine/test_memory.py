@@ -47,8 +47,11 @@ def test_a_subclass_keeps_its_attributes(loop):
     assert Marked(loop=loop).mark == 1
 
 
+@pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("kind", ["soon", "later", "threadsafe", "cancelled", "cancelled later"])
-def test_a_cycle_through_a_handle_that_has_run_is_collected(loop, turns, kind):
+def test_a_cycle_through_a_handle_that_has_run_is_collected(loop, turns, kind, debug):
+    loop.set_debug(debug)
+
     def callback(thing, *more):
         pass
 
@@ -70,6 +73,58 @@ def test_a_cycle_through_a_handle_that_has_run_is_collected(loop, turns, kind):
     gone = loop.run_until_complete(schedule(Thing()))
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("ask", ["call_soon", "call_soon_threadsafe", "call_later"])
+@pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt])
+def test_a_cycle_through_a_handle_that_ended_the_run_is_collected(loop, ask, end, debug):
+    loop.set_debug(debug)
+
+    def callback(thing):
+        raise end
+
+    async def schedule(thing):
+        thing.handle = getattr(loop, ask)(*([0] if ask == "call_later" else []), callback, thing)
+        await asyncio.sleep(1)
+
+    async def idle():
+        await asyncio.sleep(0)
+
+    thing = Thing()
+    task = loop.create_task(schedule(thing))
+    with pytest.raises(end):
+        loop.run_until_complete(task)
+    gone = weakref.ref(thing)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.run_until_complete(idle())
+    del thing, task
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("ask", ["call_soon", "call_soon_threadsafe", "call_later"])
+def test_arguments_that_somebody_holds_of_a_cancelled_handle_are_collected(loop, ask):
+    async def schedule(thing):
+        handle = getattr(loop, ask)(*([0] if ask == "call_later" else []), print, thing)
+        thing.args = handle._args
+        handle.cancel()
+        await asyncio.sleep(0)
+        return weakref.ref(thing)
+
+    gone = loop.run_until_complete(schedule(Thing()))
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_was_cancelled_never_runs_even_if_it_is_said_not_to_be(loop, turns):
+    handle = loop.call_soon(print, "never")
+    handle.cancel()
+    handle._cancelled = False
+    turns(2)
+    assert handle._callback is None
 
 
 def test_a_loop_that_stands_still_is_collected_with_what_waits_in_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
 
 import pytest
@@ -95,7 +96,7 @@ async def test_who_goes_on_too_early_is_told(taken, enter):
     assert is_free(taken)
 
 
-@pytest.mark.parametrize("how", ["close", "throw", "throw a class", "cancel the future"])
+@pytest.mark.parametrize("how", ["close", "throw", "throw a class", "cancel the future", "drop", "drop in a cycle"])
 @pytest.mark.parametrize("promised", [False, True])
 async def test_whoever_leaves_passes_it_on(taken, enter, how, promised):
     coro, after = enter(taken), cede.create_task(taken.acquire())
@@ -113,6 +114,13 @@ async def test_whoever_leaves_passes_it_on(taken, enter, how, promised):
     elif how == "throw a class":
         with pytest.raises(KeyError):
             coro.throw(KeyError)
+    elif how == "drop":
+        del coro
+    elif how == "drop in a cycle":
+        cycle = [coro]
+        cycle.append(cycle)
+        del coro, cycle
+        gc.collect()
     else:
         if future.cancel():
             with pytest.raises(cede.CancelledError):

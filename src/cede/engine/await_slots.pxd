@@ -25,6 +25,8 @@ cdef extern from *:
         PYGEN_RETURN
         PYGEN_ERROR
         PYGEN_NEXT
+    # Law: what is `noexcept` here calls nothing that raises in Cython's way: such an error would be printed and gone. C
+    # that sets an error and says so leaves it as it is, without a frame of ours in its traceback.
     ctypedef PySendResult (*cede_send_t)(PyObject *, PyObject *, PyObject **) noexcept
     ctypedef PyObject *(*unaryfunc)(PyObject *) noexcept
     ctypedef PyObject *(*iternextfunc)(PyObject *) noexcept
@@ -39,9 +41,10 @@ cdef inline PyObject *_await(PyObject *self) noexcept:
     return self
 
 
-cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **result) noexcept:
+cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
     """Yield the future while it is pending; then return its result, or raise."""
     cdef Future future = <Future>self
+    result[0] = NULL
     if future._phase == 1 and future._exception is None:
         Py_INCREF(future._result)
         result[0] = <PyObject *>future._result
@@ -55,7 +58,6 @@ cdef inline PySendResult _send(PyObject *self, PyObject *value, PyObject **resul
         cede_set_error(RuntimeError("await wasn't used with future"))
     else:
         cede_set_error(future._take_error())
-    result[0] = NULL
     return PYGEN_ERROR
 
 
@@ -92,7 +94,7 @@ cdef extern from *:
     static void cede_set_stop(PyObject *value) {
         PyStopIterationObject *stop = (PyStopIterationObject *)cede_stop_type.tp_alloc(&cede_stop_type, 0);
         if (stop == NULL) return;
-        stop->args = PyTuple_New(0);
+        stop->args = PyTuple_New(0);  /* the one there is: it cannot fail */
         stop->value = Py_NewRef(value);
     #if PY_VERSION_HEX >= 0x030C0000
         PyErr_SetRaisedException((PyObject *)stop);
@@ -118,7 +120,7 @@ cdef inline PyObject *_iterate(PyObject *self, cede_send_t send) noexcept:
 
 
 cdef inline PyObject *_next(PyObject *self) noexcept:
-    return _iterate(self, _send)
+    return _iterate(self, <cede_send_t>_send)
 
 
 cdef extern from *:
@@ -151,27 +153,33 @@ cdef extern from *:
 cdef extern from *:
     """
     /* Calling a finalizer costs more than all else at the end of an object, and a future's or task's nearly never has
-       anything to say: it is called if `talks` says so. One of a subclass in Python was called before this. */
+       anything to say: it is called if `talks` says so. One of a subclass in Python was called before this. The
+       collector may see the object again, if the finalizer keeps it. */
     typedef int (*cede_talks_t)(PyObject *);
     typedef struct { PyTypeObject *type; cede_talks_t talks; destructor dealloc; } cede_quiet;
-    static cede_quiet cede_futures, cede_tasks;
 
     static CYTHON_INLINE void cede_end(cede_quiet *kind, PyObject *o) {
-        if (Py_TYPE(o) == kind->type && kind->talks(o) && PyObject_CallFinalizerFromDealloc(o)) return;
+        if (Py_TYPE(o) == kind->type && kind->talks(o)) {
+            cede_track(o);
+            if (PyObject_CallFinalizerFromDealloc(o)) return;
+        }
         kind->dealloc(o);
     }
-    static void cede_end_future(PyObject *o) { cede_end(&cede_futures, o); }
-    static void cede_end_task(PyObject *o) { cede_end(&cede_tasks, o); }
-
-    static void cede_quieten(PyTypeObject *future, PyTypeObject *task, cede_talks_t talks) {
-        cede_futures = (cede_quiet){future, talks, future->tp_dealloc};
-        cede_tasks = (cede_quiet){task, talks, task->tp_dealloc};
-        future->tp_dealloc = cede_end_future;
-        task->tp_dealloc = cede_end_task;
-    }
+    #define CEDE_QUIET(name) \
+        static cede_quiet name##_kind; \
+        static void name(PyObject *o) { cede_end(&name##_kind, o); } \
+        static void name##_of(PyTypeObject *type, cede_talks_t talks) { \
+            name##_kind = (cede_quiet){type, talks, type->tp_dealloc}; \
+            type->tp_dealloc = name; \
+        }
+    CEDE_QUIET(cede_end_future)
+    CEDE_QUIET(cede_end_task)
+    CEDE_QUIET(cede_end_waiting)
     """
     ctypedef int (*cede_talks_t)(PyObject *) noexcept
-    void cede_quieten(PyTypeObject *, PyTypeObject *, cede_talks_t)
+    void cede_end_future_of(PyTypeObject *, cede_talks_t)
+    void cede_end_task_of(PyTypeObject *, cede_talks_t)
+    void cede_end_waiting_of(PyTypeObject *, cede_talks_t)
 
 
 cdef inline int _talks(PyObject *self) noexcept:
@@ -179,11 +187,21 @@ cdef inline int _talks(PyObject *self) noexcept:
     return (<Future>self)._has_last_words()
 
 
+cdef inline int _waits(PyObject *self) noexcept:
+    """As `_talks`."""
+    return (<Waiting>self)._future is not None
+
+
+cdef inline int install_end(object waiting_type) except -1:
+    cede_end_waiting_of(<PyTypeObject *>waiting_type, _waits)
+    return 0
+
+
 cdef extern from *:
     void Py_DECREF "Py_DECREF" (object)
 
 
-cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **result) noexcept:
+cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
     """Return the result, or raise."""
     cdef object answer
     result[0] = NULL
@@ -191,18 +209,14 @@ cdef inline PySendResult _send_done(PyObject *self, PyObject *value, PyObject **
         Py_INCREF((<Done>self)._result)
         result[0] = <PyObject *>(<Done>self)._result
         return PYGEN_RETURN
-    try:
-        answer = (<Done>self)._end()
-    except BaseException as exc:
-        cede_set_error(exc)
-        return PYGEN_ERROR
+    answer = (<Done>self)._end()
     Py_INCREF(answer)
     result[0] = <PyObject *>answer
     return PYGEN_RETURN
 
 
 cdef inline PyObject *_next_done(PyObject *self) noexcept:
-    return _iterate(self, _send_done)
+    return _iterate(self, <cede_send_t>_send_done)
 
 
 cdef inline PySendResult _send_waiting(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
@@ -220,15 +234,19 @@ cdef inline PyObject *_next_waiting(PyObject *self) noexcept:
 
 
 cdef inline int install_awaitables(object done_type, object waiting_type) except -1:
-    cede_install_await(<PyTypeObject *>done_type, _await, _send_done, _next_done)
+    cede_install_await(<PyTypeObject *>done_type, _await, <cede_send_t>_send_done, _next_done)
     cede_install_await(<PyTypeObject *>waiting_type, _await, <cede_send_t>_send_waiting, _next_waiting)
     return 0
 
 
 cdef inline int install(object future_type, object task_type) except -1:
     cede_prepare_stop()
-    cede_install_await(<PyTypeObject *>future_type, _await, _send, _next)
-    cede_install_await(<PyTypeObject *>task_type, _await, _send, _next)
-    cede_install_send(<PyTypeObject *>future_type, _send)
-    cede_quieten(<PyTypeObject *>future_type, <PyTypeObject *>task_type, _talks)
+    cede_install_await(<PyTypeObject *>future_type, _await, <cede_send_t>_send, _next)
+    cede_install_await(<PyTypeObject *>task_type, _await, <cede_send_t>_send, _next)
+    cede_install_send(<PyTypeObject *>future_type, <cede_send_t>_send)
+    cede_end_future_of(<PyTypeObject *>future_type, _talks)
+    cede_end_task_of(<PyTypeObject *>task_type, _talks)
+    # Order: around those. A finalizer, too, is called inside of the trashcan.
+    native.end_one_by_one(future_type)
+    native.end_one_by_one(task_type)
     return 0

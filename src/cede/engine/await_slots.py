@@ -35,8 +35,12 @@ def _new_task(kind, *args, **kwargs):
     self = _new_future(kind)
     self._coro = self._context = self._name = self._fut_waiter = None
     self._stage = self._num_cancels_requested = self._number = 0
-    self._must_cancel = False
+    self._must_cancel = self._passes_cancel = False
     return self
+
+
+def install_end(waiting_type):
+    """Give a class derived from `Waiting` an end that calls `__del__` only of one that waits. Interpreted, all do."""
 
 
 def install_awaitables(done_type, waiting_type):

@@ -116,7 +116,7 @@ class Future(Runnable):
         if self._phase == _PENDING:
             return InvalidStateError("Result is not set.")
         self._log_unretrieved = False
-        return self._exception.with_traceback(self._exception_tb)
+        return native.with_traceback(self._exception, self._exception_tb)
 
     def exception(self):
         """Return the exception that was set, or None.
@@ -169,15 +169,17 @@ class Future(Runnable):
             raise self._refusal()
         if isinstance(exception, type):
             exception = exception()
+            if self._phase != _PENDING:  # that may have run anything
+                raise self._refusal()
+        if not native.is_exception(exception):
+            raise TypeError(f"invalid exception object: an exception was expected, got {exception!r}")
         if isinstance(exception, StopIteration):
             stop = exception
             exception = RuntimeError("StopIteration interacts badly with generators and cannot be raised into a Future")
             exception.__cause__ = stop
             exception.__context__ = stop
-        elif not isinstance(exception, BaseException):
-            raise TypeError(f"invalid exception object: an exception was expected, got {exception!r}")
         self._exception = exception
-        self._exception_tb = exception.__traceback__
+        self._exception_tb = native.traceback_of(exception)
         self._phase = _FINISHED
         self._wake_all()
         self._log_unretrieved = True

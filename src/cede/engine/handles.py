@@ -96,7 +96,7 @@ class Handle(Runnable):
         return asyncio.Handle
 
     def _run(self):
-        if self._cancelled:
+        if self._cancelled or self._args is None:  # a program may say that what was cancelled is not
             return
         if self._shares_context:
             self._runs_in = native.private_copy(self._runs_in)
@@ -108,6 +108,8 @@ class Handle(Runnable):
 
     def _fail(self, exc):
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            if native.COMPILED:
+                self._track()  # as the loop does with one that ran
             try:
                 raise exc
             finally:
@@ -128,6 +130,8 @@ class Handle(Runnable):
             self._cancelled = True
             if self._source_traceback is not None:
                 self._repr = repr(self)
+            if native.COMPILED:
+                native.track(self._args)  # which somebody may hold
             self._callback = None
             self._args = None
 
@@ -244,8 +248,6 @@ class TimerHandle(Handle):
                 self._heap._discard(self)
                 if native.COMPILED:
                     native.track(self)
-                    if native.is_shared(self._args):
-                        native.track(self._args)
             Handle._cancel(self)
 
     def _repr_info(self):

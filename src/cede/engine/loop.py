@@ -215,6 +215,7 @@ class Loop(Descriptors):
         finally:
             if self._entered is not None:
                 self._leave_task()
+            entry._track()
         duration = self._clock._now() - began
         if duration >= self.slow_callback_duration:
             logger.warning("Executing %s took %.3f seconds", reports.slow_step(entry), duration)

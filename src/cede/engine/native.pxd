@@ -18,9 +18,10 @@ cdef extern from *:
     #define PyTraceBack_Here cede_trace
     #endif
 
-    /* The exception that is set, which it takes. */
+    /* The exception that is set, which it takes. Whoever says that there is one and sets none gets a SystemError. */
     static PyObject *cede_raised(void) {
         PyObject *type, *exc, *tb;
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error without an exception set");
         PyErr_Fetch(&type, &exc, &tb);
         PyErr_NormalizeException(&type, &exc, &tb);
         if (tb) PyException_SetTraceback(exc, tb);
@@ -49,8 +50,25 @@ cdef extern from *:
         PySendResult outcome;
         if (PyContext_Enter(context) < 0) return cede_answer(PYGEN_ERROR, NULL);
         outcome = PyIter_Send(coro, Py_None, &value);
-        PyContext_Exit(context);
+        if (PyContext_Exit(context) < 0) {
+            outcome = PYGEN_ERROR;
+            Py_CLEAR(value);
+        }
         return cede_answer(outcome, value);
+    }
+
+    /* The value of the StopIteration that is set, which it takes; NULL if another error came of looking at it. */
+    static PyObject *cede_stop_value(void) {
+        PyObject *stop = cede_raised(), *value;
+        if (PyObject_TypeCheck(stop, (PyTypeObject *)PyExc_StopIteration)) {
+            value = ((PyStopIterationObject *)stop)->value;
+            value = Py_NewRef(value ? value : Py_None); /* none, if it was never initialized */
+            Py_DECREF(stop);
+            return value;
+        }
+        PyErr_SetObject((PyObject *)Py_TYPE(stop), stop);
+        Py_DECREF(stop);
+        return NULL;
     }
 
     static PyObject *cede_throw(PyObject *context, PyObject *coro, PyObject *name, PyObject *exc) {
@@ -58,20 +76,41 @@ cdef extern from *:
         PySendResult outcome;
         if (PyContext_Enter(context) < 0) return cede_answer(PYGEN_ERROR, NULL);
         value = PyObject_CallMethodOneArg(coro, name, exc);
-        PyContext_Exit(context);
-        if (value) {
-            outcome = PYGEN_NEXT;
-        } else if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-            PyObject *type, *stop, *tb;
-            PyErr_Fetch(&type, &stop, &tb);
-            PyErr_NormalizeException(&type, &stop, &tb);
-            value = Py_NewRef(((PyStopIterationObject *)stop)->value);
-            Py_XDECREF(type); Py_XDECREF(stop); Py_XDECREF(tb);
-            outcome = PYGEN_RETURN;
-        } else {
+        outcome = value ? PYGEN_NEXT : PYGEN_ERROR;
+        if (PyContext_Exit(context) < 0) {
             outcome = PYGEN_ERROR;
+            Py_CLEAR(value);
+        } else if (outcome == PYGEN_ERROR && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            value = cede_stop_value();
+            if (value) outcome = PYGEN_RETURN;
         }
         return cede_answer(outcome, value);
+    }
+
+    /* Through the slots of the interpreter, whatever methods the class of an exception has of its own. */
+    static PyObject *cede_not_raisable(PyObject *o) {
+        PyErr_Format(PyExc_TypeError, "exceptions must derive from BaseException, not '%.200s'", Py_TYPE(o)->tp_name);
+        return NULL;
+    }
+    static PyObject *cede_traceback_of(PyObject *exc) {
+        PyObject *tb;
+        if (!PyExceptionInstance_Check(exc)) return cede_not_raisable(exc);
+        tb = PyException_GetTraceback(exc);
+        return tb ? tb : Py_NewRef(Py_None);
+    }
+    static PyObject *cede_with_traceback(PyObject *exc, PyObject *tb) {
+        if (!PyExceptionInstance_Check(exc)) return cede_not_raisable(exc);
+        return PyException_SetTraceback(exc, tb) < 0 ? NULL : Py_NewRef(exc);
+    }
+
+    static PyObject *cede_cancel(PyObject *future, PyObject *name, PyObject *args, PyObject *kwargs) {
+        PyObject *method, *result = NULL;
+        if (Py_EnterRecursiveCall(" while cancelling what a task waits for")) return NULL;
+        method = PyObject_GetAttr(future, name);
+        if (method) result = PyObject_Call(method, args, kwargs);
+        Py_XDECREF(method);
+        Py_LeaveRecursiveCall();
+        return result;
     }
 
     static PyObject *cede_result_of(PyObject *future, PyObject *name) {
@@ -348,6 +387,10 @@ cdef extern from *:
     object cede_resume(object context, object coro)
     object cede_throw(object context, object coro, object name, object exc)
     object cede_result_of(object future, object name)
+    bint PyExceptionInstance_Check(object obj)
+    object cede_traceback_of(object exc)
+    object cede_with_traceback(object exc, object tb)
+    object cede_cancel(object future, object name, object args, object kwargs)
     object cede_call(object context, object callback, object args)
     object cede_attempt(object context, object callback, object args)
     object cede_call_one(object context, object callback, object arg)
@@ -381,6 +424,18 @@ cdef inline object throw(object context, object coro, object exc):
 
 cdef inline object result_of(object future):
     return cede_result_of(future, "result")
+
+cdef inline bint is_exception(object obj) noexcept:
+    return PyExceptionInstance_Check(obj)
+
+cdef inline object traceback_of(object exc):
+    return cede_traceback_of(exc)
+
+cdef inline object with_traceback(object exc, object traceback):
+    return cede_with_traceback(exc, traceback)
+
+cdef inline object cancel(object future, object msg):
+    return cede_cancel(future, "cancel", (), {"msg": msg})
 
 cdef inline object call(object context, object callback, object args):
     return cede_call(context, callback, args)

@@ -46,10 +46,19 @@ def throw(context, coro, exc):
         exc = None  # the frames of its traceback lead back to this one
 
 
+# What the class of an exception has of its own under these names says nothing: they are the interpreter's.
+traceback_of = BaseException.__traceback__.__get__
+with_traceback = BaseException.with_traceback
+
+
 def _without_our_frame(exc):
-    if exc.__traceback__ is not None and exc.__traceback__.tb_next is not None:
-        exc.__traceback__ = exc.__traceback__.tb_next
-    return exc
+    traceback = traceback_of(exc)
+    return exc if traceback is None or traceback.tb_next is None else with_traceback(exc, traceback.tb_next)
+
+
+def is_exception(obj):
+    """Whether `obj` can be raised, whatever it says of its class."""
+    return issubclass(type(obj), BaseException)
 
 
 def result_of(future):
@@ -58,6 +67,11 @@ def result_of(future):
         return (StopIteration, future.result())
     except BaseException as exc:
         return (BaseException, _without_our_frame(exc))
+
+
+def cancel(future, msg):
+    """Cancel a future of whatever kind. RecursionError if that is in a chain of calls too deep."""
+    return future.cancel(msg=msg)
 
 
 def call(context, callback, args):

@@ -14,6 +14,7 @@ cdef set _live
 cdef class Task(Future):
     cdef unsigned char _stage
     cdef readonly bint _must_cancel
+    cdef unsigned char _passes_cancel
     cdef public bint _log_destroy_pending
     cdef int _num_cancels_requested
     cdef readonly object _fut_waiter
@@ -46,6 +47,18 @@ cdef class Task(Future):
     cdef object _enter(self)
     @cython.locals(task=Task, future=Future)
     cdef bint _cancel(self, object msg) except -1
+    @cython.locals(last=Task, mark=Task, steps=Py_ssize_t, patience=Py_ssize_t)
+    cdef Task _last_in_chain(self)
+    @cython.locals(task=Task)
+    cdef object _count_cancel(self, Task last)
+    cdef bint _cancel_in_circle(self, Task task, object msg) except -1
+    @cython.locals(task=Task)
+    cdef Task _place_in_circle(self, Task member)
+    cdef bint _cancel_foreign(self, object waited, object msg) except -1
+    @cython.locals(future=Future)
+    cdef object _let_go(self, object msg)
+
+cdef bint _passes_on(Task task) except -1
 
 @cython.locals(task=Task)
 cdef object _make_task(Loop loop, object coro, object name, object context, dict kwargs)

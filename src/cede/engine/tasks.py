@@ -63,6 +63,7 @@ class Task(Future):
     #   _fut_waiter             what it awaits; stays, though done, until the next step begins
     #   _must_cancel            true iff the next step is to raise CancelledError
     #   _num_cancels_requested  how many cancellations were asked for, less those taken back
+    #   _passes_cancel          true while `cancel` of what it awaits, another library's, is running
     #   _log_destroy_pending    true iff dying before the end is to be reported
     #   _name                   a str; None stands for Task-<_number>, put into words when asked for
 
@@ -327,27 +328,107 @@ class Task(Future):
         return self._cancel(msg)
 
     def _cancel(self, msg):
-        # A loop, not a recursion: a hundred thousand tasks may await one another in a chain, and
-        # only the last of them awaits what can be cancelled.
+        self._log_unretrieved = False
+        if self._phase != _PENDING:
+            return False
         task = self
-        while True:
-            task._log_unretrieved = False
-            if task._phase != _PENDING:
-                return False
-            task._num_cancels_requested += 1
+        waited = self._fut_waiter
+        if isinstance(waited, Task) and _passes_on(waited):
+            task = self._last_in_chain()
             waited = task._fut_waiter
-            if type(waited) is not Task or waited.done():
-                break
-            task = waited
+            if (isinstance(waited, Task) and _passes_on(waited)) or task._passes_cancel:
+                return self._cancel_in_circle(task, msg)
+        elif self._passes_cancel:
+            return self._cancel_in_circle(self, msg)
+        self._num_cancels_requested += 1
+        if task is not self:
+            self._count_cancel(task)
         if type(waited) is Future:
             future = waited
             if future._cancel(msg):
                 return True
-        elif waited is not None and waited.cancel(msg=msg):
+        elif waited is not None and task._cancel_foreign(waited, msg):
             return True
         task._must_cancel = True
         task._cancel_message = msg
         return True
+
+    def _last_in_chain(self):
+        """Follow the tasks that await one another, and return the last.
+
+        The last one awaits no task, or the chain leads into a circle: then it is this task, if that is part of the
+        circle, else another that is.
+        """
+        # A loop, not a recursion: a hundred thousand tasks may stand in a chain. Brent's way to see that it is a circle:
+        # look out for one of those that were passed, each time a later one, and for longer.
+        last = mark = self
+        waited = self._fut_waiter
+        steps, patience = 0, 1
+        while isinstance(waited, Task) and _passes_on(waited):
+            last = waited
+            waited = last._fut_waiter
+            if last is mark:
+                return self._place_in_circle(last)
+            steps += 1
+            if steps == patience:
+                mark, steps, patience = last, 0, patience * 2
+        return last
+
+    def _count_cancel(self, last):
+        """Count a cancellation of each task behind this one, up to `last`."""
+        task = self
+        while task is not last:
+            task = task._fut_waiter
+            task._num_cancels_requested += 1
+            task._log_unretrieved = False
+
+    def _cancel_in_circle(self, task, msg):
+        """Cancel one that awaits itself in the end: `task` awaits no more. It is where the chain from this one leads."""
+        waited = task._fut_waiter
+        ended = waited is None or waited.done()  # by what calls back here from its `cancel`: then it is no circle
+        if ended or not task._passes_cancel:  # else it goes through others' `cancel`, and all have been counted
+            self._num_cancels_requested += 1
+            self._count_cancel(task)
+        if ended:
+            task._must_cancel = True
+            task._cancel_message = msg
+        else:
+            task._let_go(msg)
+        return True
+
+    def _place_in_circle(self, member):
+        """Return this task, if it is one of the circle in which `member` is; else `member`."""
+        task = member
+        while task is not self:
+            task = task._fut_waiter
+            if task is member:
+                return member
+        return self
+
+    def _cancel_foreign(self, waited, msg):
+        """Cancel what is awaited, a future of another library or of a subclass; return what its `cancel` does."""
+        self._passes_cancel = True
+        try:
+            return bool(native.cancel(waited, msg))
+        finally:
+            self._passes_cancel = False
+
+    def _let_go(self, msg):
+        """Await no more, and raise CancelledError at the next step: what is awaited waits for this very task."""
+        waited = self._fut_waiter
+        # Order: whatever the one awaited does now, or calls, this task does not hear of it any more.
+        self._fut_waiter = None
+        self._must_cancel = True
+        self._cancel_message = msg
+        self._schedule()
+        if type(waited) is Future or type(waited) is Task:
+            future = waited
+            future._discard_edge(self)
+            future._remove_waiter(self)
+        else:
+            future_discard_from_awaited_by(waited, self)
+            waited.remove_done_callback(self._wakeup)
+            waited.add_done_callback(_pass_over)
 
     def cancelling(self):
         """Return how many cancellations were asked for, less those taken back by `uncancel`."""
@@ -421,6 +502,19 @@ def _make_task(loop, coro, name, context, kwargs):
     task._init(loop)
     task._init_task(coro, name, context, False)
     return task
+
+
+def _passes_on(task):
+    """Whether a task is not done, and passes its cancellation on as this module does it."""
+    if task._phase != _PENDING:
+        return False
+    return type(task) is Task or task.cancel == Task.cancel.__get__(task)
+
+
+def _pass_over(future):
+    """A cancellation that is the outcome of what nobody awaits any more is no error to report."""
+    if not future.cancelled() and isinstance(getattr(future, "_exception", None), CancelledError):
+        future.exception()
 
 
 def _nothing():
