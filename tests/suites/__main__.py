@@ -51,7 +51,9 @@ def table(results: dict[str, Results], loops: list[str]) -> str:
         suite = BY_NAME[name]
         passed = by_loop["asyncio"].passed if "asyncio" in by_loop else max(by_loop[loop].judged for loop in others)
         version = suite.requirement.split("==")[1]
-        lines.append(f"| {name} | {version} | {passed} | " + " | ".join(str(by_loop[loop].passed) for loop in others) + " |")
+        lines.append(
+            f"| {name} | {version} | {passed} | " + " | ".join(str(by_loop[loop].passed) for loop in others) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -91,7 +93,9 @@ def main() -> int:
         of_loop = [by_loop[loop] for by_loop in results.values()]
         passed, judged = (sum(getattr(result, what) for result in of_loop) for what in ("passed", "judged"))
         skipped = sum(len(result.named("skipped")) for result in of_loop)
-        print(f"Python {platform.python_version()}, {loop}: {passed} of {judged} that pass on asyncio, {skipped} skipped")
+        print(
+            f"Python {platform.python_version()}, {loop}: {passed} of {judged} that pass on asyncio, {skipped} skipped"
+        )
         if loop.startswith("cede"):
             total.update(passed=passed, failed=judged - passed, skipped=skipped)
     # In pytest's form, for scripts/tally.py.

@@ -26,12 +26,13 @@ class Suite:
     seconds: float = 30.0  # a test that takes longer hangs
     copied: tuple[str, ...] = ()  # what is copied out of the tree first, away from a package that is not built
     needs: tuple[str, ...] = ()  # variables of the environment without which it cannot run
+    apart: str = ""  # package and version, where it must not be installed beside the others
     in_ci: bool = True
 
     @property
     def requirement(self) -> str:
         """The package and its version, `anyio==4.16.0`."""
-        return f"{self.package or self.name}=={versions()[(self.package or self.name).lower()]}"
+        return self.apart or f"{self.package or self.name}=={versions()[(self.package or self.name).lower()]}"
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -39,8 +40,8 @@ class Suite:
         path = HERE / "left_out" / f"{self.name}.tsv"
         if not path.exists():
             return {}
-        rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line]
-        return {test: reason for test, reason in rows}
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return dict(line.split("\t", 1) for line in lines)
 
 
 def versions() -> dict[str, str]:
@@ -106,5 +107,30 @@ SUITES = [
     ),
     Suite("aiofiles", "tests", "pytest-asyncio"),
     Suite("janus", "tests", "pytest-asyncio"),
+    # Beyond those that CI runs.
+    Suite("httpx", "tests", "anyio's pytest plugin; uvicorn's server", expression="not trio", in_ci=False),
+    Suite("starlette", "tests", "anyio's portal → asyncio.Runner", expression="not trio", in_ci=False),
+    Suite("aiosmtpd", "--pyargs aiosmtpd.tests", "asyncio.new_event_loop, in threads", in_ci=False),
+    Suite("sanic", "tests", "its own server → asyncio.new_event_loop; workers", in_ci=False),
+    Suite("aioquic", "tests", "unittest with asyncio.run: QUIC over datagrams", in_ci=False),
+    Suite("asyncssh", "tests", "asyncio.new_event_loop: SSH, SFTP, tunnels", in_ci=False),
+    # A plugin of pytest's that looks into every test.
+    Suite("looptime", "tests", "pytest-asyncio, its loops' time replaced", apart="looptime==0.9", in_ci=False),
+    Suite("aiotools", "tests", "pytest-asyncio; servers in processes", in_ci=False),
+    Suite("pytest-asyncio", "tests", "pytest in pytest", in_ci=False),
+    Suite(
+        "SQLAlchemy",
+        "test/ext/asyncio test/base/test_concurrency.py --db aiosqlite",
+        "its bridge to greenlets → asyncio.Runner",
+        in_ci=False,
+    ),
+    Suite("prompt_toolkit", "tests", "asyncio.run, a terminal's input", in_ci=False),
+    Suite("jupyter_client", "tests", "pyzmq's sockets; kernels in processes", in_ci=False),
+    Suite("aioftp", "tests", "pytest-asyncio: FTP", in_ci=False),
+    Suite("zeroconf", "tests", "pytest-asyncio and asyncio.new_event_loop in threads: datagrams", in_ci=False),
+    Suite("aiostream", "tests", "pytest-asyncio", in_ci=False),
+    Suite("asgiref", "tests", "pytest-asyncio; threads to and fro", in_ci=False),
+    Suite("aiojobs", "tests", "pytest-asyncio, aiohttp", in_ci=False),
+    Suite("async-lru", "tests", "pytest-asyncio", in_ci=False),
 ]
 BY_NAME = {suite.name: suite for suite in SUITES}

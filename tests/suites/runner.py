@@ -87,6 +87,15 @@ def source_tree(suite: Suite) -> Path:
     return tree
 
 
+def _installed_apart(suite: Suite) -> Path:
+    """A folder in which nothing but the suite's package is installed."""
+    folder = SDISTS / f"{suite.apart}-installed"
+    if not folder.exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), suite.apart]
+        subprocess.run(pip, check=True)
+    return folder
+
+
 def run(suite: Suite, loop: str, stock: Result | None = None) -> Result:
     """Run the suite on `loop`, and a second time, by themselves, the tests that fail.
 
@@ -134,16 +143,25 @@ def _run_process(
         folder = Path(name)
         events = folder / "events"
         events.touch()
-        job = {"loop": loop.removesuffix("-plain"), "events": str(events), "seconds": suite.seconds, "setup": suite.setup}
+        job = {
+            "loop": loop.removesuffix("-plain"),
+            "events": str(events),
+            "seconds": suite.seconds,
+            "setup": suite.setup,
+        }
         job |= {"only": only, "leave_out": [*suite.left_out, *outcomes]}
         (folder / "job").write_text(json.dumps(job), encoding="utf-8")
-        environment = os.environ | _postgres() | {
-            "CEDE_SUITE_JOB": str(folder / "job"),
-            "CEDE_PURE": "1" if loop == "cede-plain" else "",
-            "PYTHONPATH": str(HERE / "plugin"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
+        environment = (
+            os.environ
+            | _postgres()
+            | {
+                "CEDE_SUITE_JOB": str(folder / "job"),
+                "CEDE_PURE": "1" if loop == "cede-plain" else "",
+                "PYTHONPATH": f"{HERE / 'plugin'}:{_installed_apart(suite)}" if suite.apart else str(HERE / "plugin"),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            }
+        )
         with open(folder / "output", "wb") as output:
             process = subprocess.Popen(
                 _command(suite),
@@ -152,7 +170,7 @@ def _run_process(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
+                process_group=0,  # as a shell's job: some tests begin a session, or a group, of their own
             )
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(PROCESS_SECONDS)
