@@ -68,6 +68,8 @@ def main() -> int:
     options = parser.parse_args()
     suites = [BY_NAME[name] for name in options.suites] or [suite for suite in SUITES if suite.in_ci or not options.ci]
     results: dict[str, Results] = {}
+    for suite in suites:
+        runner.source_tree(suite)
     begun, total = time.monotonic(), Counter[str]()
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = {}

@@ -110,7 +110,6 @@ SUITES = [
     # Beyond those that CI runs.
     Suite("httpx", "tests", "anyio's pytest plugin; uvicorn's server", expression="not trio", in_ci=False),
     Suite("starlette", "tests", "anyio's portal → asyncio.Runner", expression="not trio", in_ci=False),
-    Suite("aiosmtpd", "--pyargs aiosmtpd.tests", "asyncio.new_event_loop, in threads", in_ci=False),
     Suite("sanic", "tests", "its own server → asyncio.new_event_loop; workers", in_ci=False),
     Suite("aioquic", "tests", "unittest with asyncio.run: QUIC over datagrams", in_ci=False),
     Suite("asyncssh", "tests", "asyncio.new_event_loop: SSH, SFTP, tunnels", in_ci=False),

@@ -103,6 +103,8 @@ def run(suite: Suite, loop: str, stock: Result | None = None) -> Result:
     they run on it.
     """
     result = Result(_outcomes(suite, loop))
+    if not any(outcome.loops for outcome in result.tests.values()):
+        raise Broken(f"{suite.name} on {loop}: no test made a loop")
     bad = result.named("failed", "hung", "crashed")
     if bad:
         again = _outcomes(suite, loop, only=bad)
