@@ -32,7 +32,7 @@ LAYERS: dict[str, str] = {
     "1 engine": """
         engine
         engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers engine.clock
-        engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
+        engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select engine.pollers.face
         engine.waker engine.descriptors engine.loop engine.futures engine.awaitables engine.await_slots engine.tasks
         engine.joins
     """,
@@ -48,7 +48,7 @@ LAYERS: dict[str, str] = {
         net.datagram net.pipes net.sendfile net.signals net.children
     """,
     "4 loop": """
-        event_loop policy
+        internals event_loop policy
     """,
     "5 library": """
         exceptions protocols transports coroutines

@@ -146,7 +146,7 @@ class _Finished:
         self._queue = queue
 
     def is_set(self) -> bool:
-        return self._queue._unfinished_tasks <= 0  # type: ignore[no-any-return]
+        return self._queue._unfinished_tasks <= 0
 
     def clear(self) -> None:
         """Do nothing: the count of items says it."""

@@ -26,7 +26,7 @@ try:
     from asyncio.queues import QueueShutDown  # type: ignore[attr-defined]  # Python 3.13 and later
 except ImportError:
 
-    class QueueShutDown(Exception):  # type: ignore[no-redef]
+    class QueueShutDown(Exception):
         """Raised when putting on to or getting from a shut-down Queue."""
 
 
@@ -92,7 +92,7 @@ class WaitLine:
                 del self._places[: self._head]
                 self._head = 0
             if waiter is not None:
-                return waiter  # type: ignore[no-any-return]
+                return waiter
         raise IndexError("pop from an empty deque")
 
     def remove(self, waiter: Waiter[Any]) -> None:
