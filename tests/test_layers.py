@@ -34,6 +34,7 @@ LAYERS: dict[str, str] = {
         engine.own_calls engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers
         engine.clock engine.farewell engine.forks
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
+        engine.pollers.face
         engine.waker engine.descriptors engine.loop engine.futures engine.awaitables engine.await_slots engine.tasks
         engine.joins
     """,
@@ -50,7 +51,7 @@ LAYERS: dict[str, str] = {
         net.datagram net.pipes net.sendfile net.signals net.popen net.children
     """,
     "4 loop": """
-        event_loop policy
+        internals event_loop policy
     """,
     "5 library": """
         exceptions protocols transports coroutines

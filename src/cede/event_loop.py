@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from .engine.futures import create_future, isfuture
 from .engine.loop import Loop
 from .engine.tasks import create_task
+from .internals import Internals
 from .net.awaiting import SideBySide, as_future, loop_of
 
 TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
@@ -80,7 +81,7 @@ else:
 # --- The loop
 
 
-class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
+class EventLoop(Internals, Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """An event loop with all that asyncio asks of one.
 
     `selector` is one of `selectors`, to be used in place of epoll. `clock` (an object with `time()` in
@@ -94,6 +95,7 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
         "_asyncgens_shutdown_called",
         "_default_executor",
         "_executor_shutdown_called",
+        "_face",
         "_factory_takes_name",
         "_lookups",
         "_signal_handlers",
@@ -108,6 +110,7 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
         self._factory_takes_name = True  # True iff the task factory has a parameter for the task's name
         self._default_executor: Any = None  # made when first needed
         self._executor_shutdown_called = False  # True iff the default executor takes no more calls
+        self._face: Any = None  # the `_selector`, once somebody asked for it
         self._lookups: resolve.LookupThreads | None = None  # made when first needed
         # Asynchronous generators begun here and not gone; each reference takes itself out when its generator goes.
         self._asyncgens: set[weakref.ref[Any]] = set()

@@ -48,14 +48,16 @@ def _describe(obj: object, state: str, waiters: WaitLine | None) -> str:
 class _Acquirable:
     """The waiting that Lock and Semaphore share."""
 
-    _is_plain = True  # True iff the class has its core's `release`
+    _is_plain = True  # True iff the class has its core's `release`, and its way to wake the next
+    _is_waking = False  # True iff it has a way of its own to wake the next
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if _Acquirable in cls.__bases__:
             return  # Lock and Semaphore themselves
         # What a class has of its own, or of another that it derives from, is what `async with` goes by.
-        cls._is_plain = cls.release in (LockCore.release, SemaphoreCore.release)
+        cls._is_waking = _wakes(cls) not in (LockCore._wake_up_first, SemaphoreCore._wake_up_next)
+        cls._is_plain = not cls._is_waking and cls.release in (LockCore.release, SemaphoreCore.release)
         if cls.acquire not in (Lock.acquire, Semaphore.acquire) and cls.__aenter__ in _SHORT_CUTS:
             cls.__aenter__ = _ContextManagerMixin.__aenter__  # type: ignore
 
@@ -82,6 +84,11 @@ class _Acquirable:
             self._arrive()
 
 
+def _wakes(cls: Any) -> Any:
+    """What a class of locks or semaphores wakes the next by."""
+    return cls._wake_up_first if issubclass(cls, LockCore) else cls._wake_up_next
+
+
 class Lock(_Acquirable, LockCore):
     """A mutual exclusion lock for tasks. Any task may release it.
 
@@ -93,6 +100,15 @@ class Lock(_Acquirable, LockCore):
 
     def __repr__(self) -> str:
         return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
+
+    # asyncio: subclasses with an `acquire` or a `release` of their own read it and set it.
+    @property
+    def _locked(self) -> bool:
+        return self.locked()
+
+    @_locked.setter
+    def _locked(self, held: bool) -> None:
+        self._be_held(held)
 
     async def acquire(self) -> bool:
         """Wait until the lock is free, take it and return True."""

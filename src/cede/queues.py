@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 # What a subclass may change; one that does takes the road through its own methods.
 _POLICY = {"empty", "full", "qsize", "get_nowait", "put_nowait"}
-_STORAGE = {"_init", "_put", "_get"}
+_STORAGE = {"_init", "_put", "_get", "_wakeup_next"}
 
 if TYPE_CHECKING:
 
@@ -48,12 +48,14 @@ class Queue(_Base[T]):
 
     _is_plain = True  # True iff the class has the _POLICY that is here
     _is_fifo = True  # True iff it has the _STORAGE that is here
+    _is_waking = False  # True iff it has a `_wakeup_next` of its own
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # Of its own, or of another class that it derives from.
         cls._is_plain = all(getattr(cls, name) is getattr(Queue, name) for name in _POLICY)
         cls._is_fifo = all(getattr(cls, name) is getattr(Queue, name) for name in _STORAGE)
+        cls._is_waking = cls._wakeup_next is not Queue._wakeup_next
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(maxsize)
@@ -129,10 +131,37 @@ class Queue(_Base[T]):
 
     async def join(self) -> None:
         """Wait until every item that was put in has been reported done."""
-        if self._unfinished_tasks > 0:
-            if self._all_done is None:
-                self._all_done = Event()
-            await self._all_done.wait()
+        await self._finished.wait()
+
+    # asyncio: subclasses that put items in by roads of their own clear it and set it.
+    @property
+    def _finished(self) -> _Finished:
+        return _Finished(self)
+
+
+class _Finished:
+    """The Event that asyncio's queues keep: set while no item is unfinished."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def is_set(self) -> bool:
+        return self._queue._unfinished_tasks <= 0
+
+    def clear(self) -> None:
+        """Do nothing: the count of items says it."""
+
+    def set(self) -> None:
+        """Wake all who wait in `join`."""
+        self._queue._finish()
+
+    async def wait(self) -> bool:
+        queue = self._queue
+        if queue._unfinished_tasks > 0:
+            if queue._all_done is None:
+                queue._all_done = Event()
+            await queue._all_done.wait()
+        return True
 
 
 class PriorityQueue(Queue[T]):

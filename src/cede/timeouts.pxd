@@ -38,7 +38,7 @@ cdef class _Deadline(TimerHandle):
 
     cdef object _run(self)
 
-@cython.locals(deadline=_Deadline, seconds=double)
+@cython.locals(deadline=_Deadline, seconds=double, now=double)
 cdef _Deadline _deadline(Timeout limit, Loop loop, object when)
 @cython.locals(deadline=_Deadline)
 cdef object _disarm(object handle)

@@ -156,7 +156,9 @@ def _from_now(loop: AbstractEventLoop, delay: float) -> float:
     if not isinstance(loop, Loop):
         return loop.time() + delay
     ours: Any = loop
-    return ours._clock._now() + native.seconds(delay)
+    if native.COMPILED:
+        return ours._now() + native.seconds(delay)
+    return ours.time() + native.seconds(delay)
 
 
 class _Deadline(TimerHandle):
@@ -178,7 +180,13 @@ class _Deadline(TimerHandle):
 def _deadline(limit: Timeout, loop: Loop, when: float) -> _Deadline | None:
     """Arm a timer; None if it is too late, or if somebody wants to see what is scheduled."""
     seconds = native.seconds(when)
-    if not loop._direct or not seconds > loop._clock._now():
+    if not loop._direct:
+        return None
+    if native.COMPILED:
+        now = loop._now()
+    else:
+        now = loop.time()
+    if not seconds > now:
         return None
     deadline: _Deadline = native.fresh(_Deadline)
     deadline._limit = limit

@@ -29,6 +29,7 @@ cdef class LoopBound:
 cdef class TurnCore(LoopBound):
     cdef readonly WaitLine _waiters
     cdef bint _plain
+    cdef bint _wakes
 
     cdef bint _take_now(self) except -1
     cdef Future _take_place(self)
@@ -45,6 +46,8 @@ cdef class LockCore(TurnCore):
     cdef str _state
 
     cdef object _hand_over(self)
+    @cython.locals(line=WaitLine)
+    cdef object _hand_over_by_name(self)
     cdef bint _take_now(self) except -1
 
 cdef class ConditionCore(LoopBound):
@@ -60,6 +63,8 @@ cdef class SemaphoreCore(TurnCore):
     cdef readonly Py_ssize_t _promised
 
     cdef bint _take_now(self) except -1
+    @cython.locals(line=WaitLine)
+    cdef bint _wake_by_name(self) except -1
     cdef object _share_out(self)
 
 cdef class QueueCore(LoopBound):
@@ -72,6 +77,7 @@ cdef class QueueCore(LoopBound):
     cdef public bint _is_shutdown
     cdef bint _plain
     cdef bint _fifo
+    cdef bint _wakes
 
     cdef object _store(self, object item)
     cdef object _fetch(self)

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from .engine import await_slots, native
 from .engine.awaitables import Done, Waiting
-from .engine.futures import new_future
+from .engine.futures import Future, new_future
 from .engine.running import get_running_loop
 
 try:
     from asyncio.queues import QueueShutDown  # type: ignore[attr-defined]  # Python 3.13 and later
 except ImportError:
 
-    class QueueShutDown(Exception):  # type: ignore[no-redef]
+    class QueueShutDown(Exception):
         """Raised when putting on to or getting from a shut-down Queue."""
 
 
@@ -76,8 +76,40 @@ class WaitLine:
         return [*self][index]
 
     def append(self, waiter: Waiter[Any]) -> None:
-        """Put a pending future at the end of the line."""
+        """Put a pending future of cede's at the end of the line."""
+        if not isinstance(waiter, Future):
+            raise TypeError(f"a future of cede's waits here (loop.create_future() makes one), not {waiter!r}")
         self._places.append(waiter)
+
+    # asyncio: there lines are deques, and classes that people derive use them so.
+
+    def popleft(self) -> Waiter[Any]:
+        """Take out the first without waking it. IndexError if the line is empty."""
+        while self._head < len(self._places):
+            waiter: Any = native.take(self._places, self._head)
+            self._head += 1
+            if self._head == len(self._places) or (self._head >= _SPARSE and self._head * 2 > len(self._places)):
+                del self._places[: self._head]
+                self._head = 0
+            if waiter is not None:
+                return waiter
+        raise IndexError("pop from an empty deque")
+
+    def remove(self, waiter: Waiter[Any]) -> None:
+        """Take out a waiter, wherever it stands. ValueError if it does not."""
+        del self._places[self._places.index(waiter, self._head)]
+        if self._head == len(self._places):
+            self.clear()
+
+    def clear(self) -> None:
+        """Take out everyone, and wake nobody."""
+        native.clear(self._places)
+        self._head = 0
+        self._left = 0
+
+    def pending(self) -> int:
+        """Return how many are neither woken nor cancelled."""
+        return sum(waiter is not None and not waiter.done() for waiter in self._places)
 
     def wake_next(self) -> bool:
         """Take out and wake the first who still waits. Return False if nobody does."""
@@ -181,6 +213,7 @@ class TurnCore(LoopBound):
 
     _waiters: WaitLine | None  # made when somebody has to wait
     _plain: bool  # whether the class has the `release` that is here
+    _wakes: bool  # whether it has a way of its own to wake the next
 
     def _take(self) -> bool:
         """Take it if that needs no waiting."""
@@ -256,6 +289,7 @@ class LockCore(TurnCore):
 
     def __init__(self) -> None:
         self._plain = bool(self._is_plain)
+        self._wakes = not self._plain and bool(self._is_waking)
         self._state = _FREE
         self._waiters: WaitLine | None = None  # Invariant: nobody waits while the state is _FREE
 
@@ -273,7 +307,28 @@ class LockCore(TurnCore):
         self._hand_over()
 
     def _hand_over(self) -> None:
-        self._state = _PROMISED if self._waiters is not None and self._waiters._wake_next() else _FREE
+        if self._wakes:
+            self._hand_over_by_name()
+        else:
+            self._state = _PROMISED if self._waiters is not None and self._waiters._wake_next() else _FREE
+
+    def _hand_over_by_name(self) -> None:
+        line = self._waiters
+        waiting = 0 if line is None else line.pending()
+        self._state = _FREE
+        self._wake_up_first()
+        if line is not None and line.pending() < waiting:
+            self._state = _PROMISED
+
+    # asyncio: what `release` calls there; subclasses call it, or have their own.
+    def _wake_up_first(self) -> None:
+        """Promise a lock that nobody holds to the first who waits."""
+        if self._state is _FREE and self._waiters is not None and self._waiters._wake_next():
+            self._state = _PROMISED
+
+    def _be_held(self, held: bool) -> None:
+        """Hold the lock, or hold it no longer, without a look at who waits."""
+        self._state = _HELD if held else _FREE
 
     def _take_now(self) -> bool:
         if self._state is not _FREE:
@@ -282,7 +337,7 @@ class LockCore(TurnCore):
         return True
 
     def _arrive(self) -> None:
-        assert self._state is _PROMISED
+        assert self._state is _PROMISED or self._wakes
         self._state = _HELD
 
     def _give_up(self, waiter: Waiter[Any]) -> None:
@@ -325,6 +380,7 @@ class SemaphoreCore(TurnCore):
 
     def __init__(self, value: Any) -> None:
         self._plain = bool(self._is_plain)
+        self._wakes = not self._plain and bool(self._is_waking)
         self._value = value
         self._promised = 0  # how many were woken, with a share of their own, and have not run yet
         # Invariant: while `_value` is above zero somebody waits only if `_promised` is too.
@@ -339,10 +395,31 @@ class SemaphoreCore(TurnCore):
         self._release()
 
     def _release(self) -> None:
-        if self._waiters is not None and self._waiters._wake_next():
+        if self._wakes:
+            self._value += 1
+            self._wake_by_name()
+        elif self._waiters is not None and self._waiters._wake_next():
             self._promised += 1
         else:
             self._value += 1
+
+    def _wake_by_name(self) -> bool:
+        line = self._waiters
+        waiting = 0 if line is None else line.pending()
+        promised = self._promised
+        woken: bool = self._wake_up_next()
+        if line is not None:
+            self._promised = promised + max(waiting - line.pending(), 0)
+        return woken
+
+    # asyncio: what `release` calls there; subclasses call it, or have their own.
+    def _wake_up_next(self) -> bool:
+        """Give the first who waits a share, of which there is one. Return False if nobody waits."""
+        if self._waiters is None or not self._waiters._wake_next():
+            return False
+        self._value -= 1
+        self._promised += 1
+        return True
 
     def _take_now(self) -> bool:
         if self._promised or self._value <= 0:
@@ -351,13 +428,15 @@ class SemaphoreCore(TurnCore):
         return True
 
     def _arrive(self) -> None:
-        self._promised -= 1
+        if self._promised > 0:  # else a class of somebody's woke it behind our back
+            self._promised -= 1
         if self._value > 0:
             self._share_out()  # to those who had to queue behind this task
 
     def _give_up(self, waiter: Waiter[Any]) -> None:
         if waiter.done() and not waiter.cancelled():
-            self._promised -= 1
+            if self._promised > 0:
+                self._promised -= 1
             self._value += 1
             self._share_out()
         else:
@@ -365,6 +444,10 @@ class SemaphoreCore(TurnCore):
 
     def _share_out(self) -> None:
         """Wake as many as the counter allows."""
+        if self._wakes:
+            while self._value > 0 and self._wake_by_name():
+                pass
+            return
         while self._value > 0 and self._waiters is not None and self._waiters._wake_next():
             self._value -= 1
             self._promised += 1
@@ -381,7 +464,8 @@ class QueueCore(LoopBound):
         self._all_done: Any = None  # the Event that join() waits for until the next time the count is zero
         self._is_shutdown = False
         self._plain = bool(self._is_plain)  # whether the class has the policy of Queue
-        self._fifo = bool(self._is_fifo)  # whether it also has its storage
+        self._fifo = bool(self._is_fifo)  # whether it also has its storage, and its way to wake the next
+        self._wakes = not self._fifo and bool(self._is_waking)  # whether it has another way to wake the next
         self._init(maxsize)
 
     def qsize(self) -> int:
@@ -445,14 +529,30 @@ class QueueCore(LoopBound):
         else:
             self._put(item)
         self._unfinished_tasks += 1
-        if self._getters._places:
+        if self._wakes:
+            self._wakeup_next(self._getters)
+        elif self._getters._places:
             self._getters._wake_next()
 
     def _fetch(self) -> Any:
         item = _popleft(self._queue) if self._fifo else self._get()
-        if self._putters._places:
+        if self._wakes:
+            self._wakeup_next(self._putters)
+        elif self._putters._places:
             self._putters._wake_next()
         return item
+
+    # asyncio: what wakes a getter or a putter there; subclasses call it, or have their own.
+    def _wakeup_next(self, waiters: Any) -> None:
+        """Wake the first who waits in a line: `_getters`, `_putters`, or a deque of the caller's own."""
+        if isinstance(waiters, WaitLine):
+            waiters._wake_next()
+            return
+        while waiters:
+            waiter = waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
 
     def _wait_for_room(self) -> Waiter[Any]:
         return self._new_place(self._putters)
@@ -464,13 +564,13 @@ class QueueCore(LoopBound):
         if not waiter.done() or waiter.cancelled():
             self._putters._leave(waiter)
         elif not self.full():
-            self._putters._wake_next()
+            self._wakeup_next(self._putters)
 
     def _give_up_getting(self, waiter: Waiter[Any]) -> None:
         if not waiter.done() or waiter.cancelled():
             self._getters._leave(waiter)
         elif not self.empty():
-            self._getters._wake_next()
+            self._wakeup_next(self._getters)
 
     def task_done(self) -> None:
         """Report that the work on an item that was taken out is done.

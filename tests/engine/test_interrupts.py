@@ -342,7 +342,7 @@ def test_a_hail_of_signals(run_python):
             if exposed and frame is None:
                 raise KeyboardInterrupt
         def is_spared(code):  # as below
-            return code.co_name == "_end_running"
+            return code.co_name == "_run_forever_cleanup"
         rng = random.Random(5)
         loop = cede.new_event_loop()
         ran = []
@@ -417,7 +417,7 @@ class Interrupter:
 
     ENGINE = cede.__path__[0] + "/engine/"
     offsets = {}  # code -> what `looks_for_signals` says of it; for all, as it takes long
-    SPARED = ("_end_running", "_notice_signals", "_track_origins", "reports")
+    SPARED = ("_run_forever_cleanup", "_notice_signals", "_track_origins", "reports")
 
     def __init__(self, number):
         self.left = number

@@ -1,6 +1,6 @@
 cimport cython
 
-from . cimport syscalls
+from . cimport native, syscalls
 
 cdef double _SHORTEST_WAIT, _WAIT_PER_TIMER, _CROWDED_WAIT, _LONG_WAIT, _LEAD
 

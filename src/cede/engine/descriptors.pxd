@@ -4,9 +4,9 @@ from .handles cimport Handle, Watcher
 from .pollers.base cimport Poller
 
 cdef class Descriptors:
-    cdef list _ready
+    cdef readonly list _upcoming
     cdef list _incoming
-    cdef readonly Poller _poller
+    cdef public Poller _poller
     cdef readonly dict _transports
     cdef dict _callbacks
     cdef dict _displaced_files
@@ -26,8 +26,8 @@ cdef class Descriptors:
 cdef class Callbacks(Watcher):
     cdef Descriptors _loop
     cdef int _fd
-    cdef Handle _reader
-    cdef Handle _writer
+    cdef readonly Handle _reader
+    cdef readonly Handle _writer
     cdef object _reader_file
     cdef object _writer_file
 

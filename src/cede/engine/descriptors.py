@@ -15,7 +15,7 @@ class Descriptors:
     """The part of a `Loop` that watches."""
 
     def __init__(self, poller):
-        self._ready = []  # Runnables that run in the next turn, in order
+        self._upcoming = []  # Runnables that run in the next turn, in order
         self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._poller = poller
         self._transports = {}  # {descriptor: weak reference to the transport that owns it}
@@ -134,7 +134,7 @@ class Descriptors:
         incoming = self._incoming
         count = len(incoming)
         # Order: nothing is called between these two, so no interrupt comes between them.
-        self._ready += incoming[:count]
+        self._upcoming += incoming[:count]
         del incoming[:count]
 
     def _check_closed(self):
@@ -204,6 +204,6 @@ class Callbacks(Watcher):
         if self._loop._incoming:
             self._loop._accept_incoming()  # asyncio: what another thread asked for before goes first
         if events & READABLE and self._reader is not None:
-            self._loop._ready.append(self._reader)
+            self._loop._upcoming.append(self._reader)
         if events & WRITABLE and self._writer is not None:
-            self._loop._ready.append(self._writer)
+            self._loop._upcoming.append(self._writer)

@@ -212,7 +212,7 @@ class Future(Runnable):
             self._waiter = None
             engine = self._engine
             if engine is not None and engine._direct and type(waiter) is not Handle:
-                engine._ready.append(waiter)  # nearly always
+                engine._upcoming.append(waiter)  # nearly always
             else:
                 self._ready(waiter)
         others = self._others
@@ -231,7 +231,7 @@ class Future(Runnable):
             else:
                 self._loop.call_soon(handle._callback, self, context=handle.get_context())
         elif engine is not None and engine._direct:
-            engine._ready.append(waiter)
+            engine._upcoming.append(waiter)
         else:
             self._ready_slowly(waiter)
 
@@ -242,7 +242,7 @@ class Future(Runnable):
             return
         engine._check_closed()
         engine._check_thread()
-        engine._ready.append(task)
+        engine._upcoming.append(task)
 
     # --- Waiting --------------------------------------------------------------------------------
 

@@ -17,6 +17,11 @@ cdef class Watcher(Runnable):
 cpdef object deliver(Watcher watcher, int events)
 cpdef object displace(Watcher watcher)
 
+cpdef object run_one(Runnable entry)
+cpdef Handle shown_as_handle(Runnable entry, object loop)
+@cython.locals(handle=Handle)
+cpdef object run_by(object run, Runnable entry, object loop)
+
 cpdef object forget_contexts()
 
 cdef class Handle(Runnable):

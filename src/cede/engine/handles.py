@@ -9,6 +9,7 @@ Law: a cancelled handle never calls its callback, and drops it at once with its 
 
 import asyncio
 import threading
+import types
 
 from . import native, reports
 
@@ -56,6 +57,25 @@ def deliver(watcher, events):
 def displace(watcher):
     """Tell `watcher` that another one has the number of its descriptor now; for pollers written in Python."""
     watcher._displaced()
+
+
+def run_one(entry):
+    """Do what a Runnable has to do this turn; for what is written in Python."""
+    entry._run()
+
+
+def shown_as_handle(entry, loop):
+    """The Handle that asyncio would have in place of a Runnable: itself, or one that runs it."""
+    if type(entry) is Handle or type(entry) is TimerHandle:
+        return entry
+    return Handle(types.MethodType(run_one, entry), (), loop)
+
+
+def run_by(run, entry, loop):
+    """Let `run(handle)`, which takes the place of asyncio's `Handle._run`, run a Runnable."""
+    handle = shown_as_handle(entry, loop)
+    if not handle._cancelled:
+        run(handle)
 
 
 def forget_contexts():
@@ -288,6 +308,9 @@ def entrust(handle, thread):
     else:
         handle._track()
 
+
+# asyncio: programs that turn the loop themselves call it.
+native.publish(Handle, "_run", run_one)
 
 native.declare(Handle, {"_cancelled": False, "_shares_context": False, "_source_traceback": None, "_repr": None})
 native.declare(ThreadSafeHandle, {"_running_thread": 0, "_finished": None})

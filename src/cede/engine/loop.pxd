@@ -3,21 +3,25 @@ cimport cython
 from . cimport native, syscalls
 from .clock cimport Clock
 from .descriptors cimport Descriptors
-from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts
+from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts, run_by
 from .timers cimport TimerHeap
 from .waker cimport Waker
 
 cdef int _EAGER_TURNS, _TURNS_PER_LOOK, _TURNS_PER_CLOCK
 cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT
 cdef dict _current_tasks
-cdef object _swap_current_task
+cdef object _swap_current_task, _run_of_stock
 
 cdef class Loop(Descriptors):
     cdef list _spare
     cdef list _batch
     cdef readonly TimerHeap _timers
-    cdef Clock _own_clock
+    cdef readonly Clock _own_clock
     cdef readonly Clock _clock
+    cdef unsigned int _time_version
+    cdef bint _watched
+    cdef object _run_handle
+    cdef unsigned int _handle_version
     cdef double _looked
     cdef long long _busy_turns
     cdef public bint _stopping
@@ -37,7 +41,7 @@ cdef class Loop(Descriptors):
     cdef object __weakref__
 
     cdef object _run_until_stopped(self)
-    cdef object _run_once(self)
+    cdef object _turn(self)
     @cython.locals(now=double, late=bint)
     cdef bint _is_time_to_look(self) except -1
     @cython.locals(deadline=double, delay=double)
@@ -59,6 +63,7 @@ cdef class Loop(Descriptors):
     @cython.locals(handle=Handle)
     cdef Handle _call_soon(self, object callback, tuple args, object context)
     cdef object _schedule(self, Handle handle, tuple args)
+    cdef double _now(self) except? -1.0
     @cython.locals(handle=ThreadSafeHandle)
     cdef ThreadSafeHandle _call_soon_threadsafe(self, object callback, tuple args, object context)
     @cython.locals(handle=TimerHandle)

@@ -1,13 +1,13 @@
 """Loop: callbacks take turns on one thread.
 
-One turn, `_run_once`, is the whole of it: ask the kernel what is ready, make due timers ready, run
+One turn, `_turn`, is the whole of it: ask the kernel what is ready, make due timers ready, run
 what is ready. What becomes ready during a turn waits for the next one, so neither a busy callback
 chain nor busy I/O starves the other.
 
-    call_soon                  -> _ready            \
-    a timer's deadline         -> _timers -> _ready  >  run in this order, each once
-    a descriptor               -> _poller -> _ready /   (transports are told directly)
-    another thread, a signal   -> _incoming -> _ready, and the waker's bell
+    call_soon                  -> _upcoming            \
+    a timer's deadline         -> _timers -> _upcoming  >  run in this order, each once
+    a descriptor               -> _poller -> _upcoming /   (transports are told directly)
+    another thread, a signal   -> _incoming -> _upcoming, and the waker's bell
 
 Looking at the kernel costs more than a callback. While callbacks are ready turn after turn, the loop
 therefore looks at each of the first `_EAGER_TURNS`, and then only every `_TURNS_PER_LOOK` turns or
@@ -21,12 +21,13 @@ import logging
 import signal
 import sys
 import threading
+from asyncio import Handle as StockHandle
 from math import inf, ulp
 
 from . import forks, native, reports, syscalls
 from .clock import ForeignClock, as_clock
 from .descriptors import Descriptors
-from .handles import Handle, ThreadSafeHandle, TimerHandle, entrust, forget_contexts
+from .handles import Handle, ThreadSafeHandle, TimerHandle, entrust, forget_contexts, run_by
 from .pollers.base import READABLE, Poller
 from .running import _get_running_loop, _set_running_loop, current_tasks, release, swap_current_task
 from .timers import TimerHeap
@@ -46,6 +47,7 @@ _SECONDS_PER_LOOK = 100e-6
 _LONGEST_WAIT = 24 * 3600.0  # seconds; longer ones overflow some pollers
 _current_tasks = current_tasks
 _swap_current_task = swap_current_task
+_run_of_stock = StockHandle._run
 
 
 class Loop(Descriptors):
@@ -60,11 +62,15 @@ class Loop(Descriptors):
         if poller is not None and not isinstance(poller, Poller):
             raise TypeError(f"poller must derive from cede.engine.pollers.base.Poller, got {poller!r}")
         super().__init__(DefaultPoller() if poller is None else poller)
-        self._spare = []  # an empty list, which takes the place of `_ready` while that one is run; None meanwhile
+        self._spare = []  # an empty list, which takes the place of `_upcoming` while that one is run; None meanwhile
         self._batch = None  # interpreted: the list that is run, None in the place of each that ran; else None
         self._timers = TimerHeap()
         self._own_clock = as_clock(clock)  # what time() reads
         self._clock = self._own_clock  # what timers go by: the same, unless somebody replaced time()
+        self._time_version = 0  # compiled: of the loop's class, when it was last looked at for that
+        self._watched = False  # True iff `_run_ready_watched` is to run what is ready
+        self._run_handle = _run_of_stock  # asyncio's Handle._run, when it was last looked at
+        self._handle_version = 0  # compiled: of asyncio's Handle, when it was last looked at for that
         self._looked = 0.0  # when the kernel was last asked, by that clock; kept in busy stretches only
         self._busy_turns = 0  # turns since the loop last had nothing to do
         self._stopping = False
@@ -89,9 +95,9 @@ class Loop(Descriptors):
 
     # --- The turn ---------------------------------------------------------------------------------
 
-    def _run_once(self):
+    def _turn(self):
         """One turn: look outside, unless it is too early to; then run what was ready by then."""
-        if not self._ready or self._is_time_to_look():
+        if not self._upcoming or self._is_time_to_look():
             if self._entered is not None:
                 self._leave_task()
             self._poller._wait(self._patience())
@@ -102,9 +108,9 @@ class Loop(Descriptors):
                 self._promote_due_timers()
         elif self._incoming:
             self._accept_incoming()
-        if self._debug:
+        if self._watched:
             self._run_ready_watched()
-        elif self._ready:
+        elif self._upcoming:
             self._run_ready()
 
     def _is_time_to_look(self):
@@ -125,7 +131,7 @@ class Loop(Descriptors):
 
     def _patience(self):
         """How long the poller may sleep, in seconds: 0 if something is ready, negative for ever."""
-        if self._ready or self._stopping:
+        if self._upcoming or self._stopping:
             return 0.0
         self._busy_turns = 0
         # Order: first ask to be woken, then look at what came. Whoever puts something there does the opposite.
@@ -134,10 +140,19 @@ class Loop(Descriptors):
             return 0.0
         if native.COMPILED:
             forget_contexts()
+            if native.class_version(StockHandle) != self._handle_version:
+                self._follow_handles()
+        elif StockHandle._run is not self._run_handle:
+            self._follow_handles()
         deadline = self._timers._next_deadline()
         if deadline == inf:
             self._timers._popped = 0
             return -1.0
+        if native.COMPILED:
+            if native.class_version(type(self)) != self._time_version:
+                self._follow_time()
+        elif self._clock is not self._own_clock or type(self).time is not Loop.time or "time" in self.__dict__:
+            self._follow_time()
         delay = self._clock._wait_until(deadline, self._timers._popped)
         if delay > 0.0:
             self._timers._popped = 0
@@ -145,23 +160,26 @@ class Loop(Descriptors):
 
     def _promote_due_timers(self):
         """Make ready every timer whose deadline has come."""
-        now = self._clock._now()
+        if native.COMPILED:
+            now = self._now()
+        else:
+            now = self.time()
         # asyncio: a deadline within the clock's resolution counts as come.
-        self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._ready)
+        self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._upcoming)
 
     def _run_after_ready(self, watcher):
         """Run a watcher that the poller told something after all that was ready before the kernel was asked."""
         if self._incoming:
             self._accept_incoming()
             self._busy_turns += 1  # the others whom the poller tells come after it too
-        self._ready.append(watcher)
+        self._upcoming.append(watcher)
 
     def _run_ready(self):
         """Run what is ready now. What becomes ready meanwhile waits for the next turn."""
-        batch = self._ready
+        batch = self._upcoming
         if not native.COMPILED:
             self._batch = batch  # code of C is not interrupted where that would help
-        self._ready = [] if self._spare is None else self._spare
+        self._upcoming = [] if self._spare is None else self._spare
         self._spare = None
         # Order: counted last, as a finalizer may come with the call and make something ready.
         index, count = 0, len(batch)
@@ -178,7 +196,7 @@ class Loop(Descriptors):
                     entry._track()
         finally:
             if index < count:  # an interrupt: the rest runs first when the loop goes on
-                self._ready[:0], batch[index:] = batch[index:], []
+                self._upcoming[:0], batch[index:] = batch[index:], []
             if not native.COMPILED:
                 self._batch = None
             native.clear(batch)
@@ -188,20 +206,20 @@ class Loop(Descriptors):
     def _put_back(self):
         # After interrupts that the `finally` above missed: since 3.12 CPython leaves a loop's jump back, where it heeds
         # signals, out of the `try` around the loop. So the loops below stand in calls of their own.
-        self._ready[:0] = [entry for entry in self._batch if entry is not None]
+        self._upcoming[:0] = [entry for entry in self._batch if entry is not None]
         self._batch = None
 
     def _run_ready_watched(self):
-        """`_run_ready` for debug mode: logs what takes long."""
-        batch = self._ready
-        self._ready = []
+        """`_run_ready` for debug mode, which logs what takes long, and for programs that watch each callback."""
+        batch = self._upcoming
+        self._upcoming = []
         try:
             batch.reverse()
             self._run_batch_watched(batch)
         finally:
             self._current_handle = None
             batch.reverse()
-            self._ready[:0] = batch
+            self._upcoming[:0] = batch
 
     def _run_batch_watched(self, batch):
         while batch:
@@ -211,13 +229,16 @@ class Loop(Descriptors):
         self._current_handle = entry
         began = self._clock._now()
         try:
-            entry._run()
+            if self._run_handle is _run_of_stock:
+                entry._run()
+            else:
+                run_by(self._run_handle, entry, self)
         finally:
             if self._entered is not None:
                 self._leave_task()
             entry._track()
         duration = self._clock._now() - began
-        if duration >= self.slow_callback_duration:
+        if self._debug and duration >= self.slow_callback_duration:
             logger.warning("Executing %s took %.3f seconds", reports.slow_step(entry), duration)
         entry = None  # as in `_run_ready`
 
@@ -236,20 +257,36 @@ class Loop(Descriptors):
         self._check_closed()
         self._check_running()
         try:
-            self._begin_running()
+            self._run_forever_setup()
             self._run_until_stopped()
         finally:
-            self._end_running()
+            self._run_forever_cleanup()
 
     def _run_until_stopped(self):
-        while True:  # in a call of its own, as above
-            self._run_once()
-            if self._stopping:
-                break
+        if self._run_once == Loop._run_once.__get__(self):
+            while True:  # in a call of its own, as above
+                self._turn()
+                if self._stopping:
+                    break
+        else:
+            while True:
+                self._run_once()
+                if self._stopping:
+                    break
 
-    def _begin_running(self):
+    # asyncio: programs that give the thread to a loop of another kind have a `run_forever` made of these three.
+
+    def _run_once(self):
+        """Do one turn."""
+        self._turn()
+
+    def _run_forever_setup(self):
+        """Begin to run; RuntimeError as `run_forever` says."""
+        self._check_closed()
+        self._check_running()
         self._busy_turns = 0  # however busy the run before was: its turns do not count
         self._follow_time()
+        self._follow_handles()
         self._track_origins(self._debug)
         self._saved_hooks = sys.get_asyncgen_hooks()
         self._thread = self._thread_id = threading.get_ident()
@@ -259,7 +296,8 @@ class Loop(Descriptors):
         syscalls.precise_waits(True)
         _set_running_loop(self)
 
-    def _end_running(self):
+    def _run_forever_cleanup(self):
+        """Run no longer."""
         if self._batch is not None:
             self._put_back()
         self._stopping = False
@@ -269,7 +307,7 @@ class Loop(Descriptors):
             self._leave_task()
         _set_running_loop(None)
         # Order: what takes long comes after what an interrupt must not leave undone.
-        self._track_all(self._ready + self._incoming + self._timers.waiting())
+        self._track_all(self._upcoming + self._incoming + self._timers.waiting())
         forget_contexts()
         syscalls.precise_waits(False)
         self._notice_signals(False)
@@ -328,9 +366,9 @@ class Loop(Descriptors):
         self._displaced_files.clear()
         self._waits.clear()
         self._timers._clear()
-        handles = self._ready + self._incoming
+        handles = self._upcoming + self._incoming
         self._incoming.clear()
-        self._ready.clear()
+        self._upcoming.clear()
         tasks = release(self)
         if handles or tasks:
             from .farewell import tell_threads  # here, because most loops have nothing left
@@ -379,10 +417,31 @@ class Loop(Descriptors):
 
     def _follow_time(self):
         """asyncio: a program may replace `time`, in a subclass or on the loop; timers then go by it."""
-        if self.time != Loop.time.__get__(self):
-            self._clock = ForeignClock(self)
-        else:
+        if self.time == Loop.time.__get__(self):
             self._clock = self._own_clock
+        elif self._clock is self._own_clock:
+            self._clock = ForeignClock(self)
+            if not hasattr(self, "resolution"):
+                self._clock.resolution = self._own_clock.resolution
+        if native.COMPILED:
+            self._time_version = native.class_version(type(self)) or 1  # without one, look each time
+
+    def _now(self):
+        """The time that timers go by; compiled. It may be another one since the loop last looked.
+
+        Interpreted, `time` is called instead. Replaced in the class, the class has another version; replaced on
+        the loop, `EventLoop` says so.
+        """
+        if native.class_version(type(self)) != self._time_version:
+            self._follow_time()
+        return self._clock._now()
+
+    def _follow_handles(self):
+        """asyncio: a program may replace the `_run` of asyncio's Handle, to see each callback run."""
+        self._run_handle = StockHandle._run
+        self._watched = self._debug or self._run_handle is not _run_of_stock
+        if native.COMPILED:
+            self._handle_version = native.class_version(StockHandle) or 1
 
     # --- Scheduling -------------------------------------------------------------------------------
 
@@ -402,7 +461,7 @@ class Loop(Descriptors):
             handle._source_traceback = reports.callers_stack()
         if self._incoming:
             self._accept_incoming()  # asyncio: what another thread asked for before goes first
-        self._ready.append(handle)
+        self._upcoming.append(handle)
         if native.COMPILED:
             entrust(handle, self._thread)
         return handle
@@ -412,7 +471,7 @@ class Loop(Descriptors):
         handle._args = args
         if self._incoming:
             self._accept_incoming()  # as in `_call_soon`; one function for both costs a call_soon 6 % interpreted
-        self._ready.append(handle)
+        self._upcoming.append(handle)
         if native.COMPILED:
             entrust(handle, self._thread)
 
@@ -430,7 +489,7 @@ class Loop(Descriptors):
         if self._debug:
             handle._source_traceback = reports.callers_stack()
         if self._thread == native.get_ident():
-            self._ready.append(handle)
+            self._upcoming.append(handle)
         else:
             self._incoming.append(handle)
         if native.COMPILED:
@@ -446,7 +505,9 @@ class Loop(Descriptors):
             self._check_call(callback, "call_later")
             if not self._own_scheduling:
                 return self.call_at(self.time() + delay, callback, *args, context=context)
-        return self._call_at(self._clock._now() + native.seconds(delay), None, callback, args, context)
+        if native.COMPILED:
+            return self._call_at(self._now() + native.seconds(delay), None, callback, args, context)
+        return self._call_at(self.time() + native.seconds(delay), None, callback, args, context)
 
     def call_at(self, when, callback, *args, context=None):
         """Call `callback(*args)` at the time `when` of the loop's clock; return a TimerHandle."""
@@ -495,6 +556,7 @@ class Loop(Descriptors):
     def set_debug(self, enabled):
         """Turn debug mode on or off."""
         self._debug = bool(enabled)
+        self._follow_handles()
         self._direct = self._own_scheduling and not self._debug and not self._closed
         if self.is_running():
             self.call_soon_threadsafe(self._track_origins, enabled)

@@ -324,6 +324,20 @@ cdef extern from *:
         if (pool && pool->count < CEDE_KEPT) pool->kept[pool->count++] = o;
         else PyObject_GC_Del(o);
     }
+    static int cede_publish(PyObject *kind, PyObject *name, PyObject *method) {
+        if (PyDict_SetItem(((PyTypeObject *)kind)->tp_dict, name, method) < 0) {
+            return -1;
+        }
+        PyType_Modified((PyTypeObject *)kind);
+        return 0;
+    }
+
+    /* Setting an attribute of a class takes its version away, and looking one up gives it a new one; a class that gets
+       none any more is taken for one that changes all the time. */
+    static inline unsigned int cede_class_version(PyObject *kind) {
+        return ((PyTypeObject *)kind)->tp_version_tag;
+    }
+
     static void cede_keep_memory(PyObject *kind, int hidden) {
     #ifndef Py_GIL_DISABLED
         PyTypeObject *type = (PyTypeObject *)kind;
@@ -404,6 +418,8 @@ cdef extern from *:
     object cede_private_copy(object snapshot)
     void cede_forget_contexts()
     void cede_keep_memory(object kind, int hidden)
+    int cede_publish(object kind, object name, object method) except -1
+    unsigned int cede_class_version(object kind) noexcept
     object cede_fresh(object kind)
     void cede_end_one_by_one(object kind)
     void cede_drop_empty_dict(object o)
@@ -503,6 +519,12 @@ cdef inline int drop_empty_dict(object obj) except -1:
 
 cdef inline int declare(object kind, dict fields) except -1:
     return 0
+
+cdef inline int publish(object kind, str name, object method) except -1:
+    return cede_publish(kind, name, method)
+
+cdef inline unsigned int class_version(object kind) noexcept:
+    return cede_class_version(kind)
 
 cdef inline object take(list entries, Py_ssize_t index):
     return cede_take(entries, index)

@@ -105,7 +105,7 @@ class Task(Future):
         self._stage = _SCHEDULED
         engine = self._engine
         if engine is not None and engine._direct:
-            engine._ready.append(self)
+            engine._upcoming.append(self)
         else:
             self._ready_slowly(self)
 

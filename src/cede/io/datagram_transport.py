@@ -82,7 +82,7 @@ class DatagramTransport(Endpoint):
 
     def _on_ready(self, events):
         if events & _READABLE:
-            if self._loop._ready or self._loop._incoming:
+            if self._loop._upcoming or self._loop._incoming:
                 # Order: what was ready before the kernel was asked runs before the datagram is handed over.
                 self._loop.call_soon(self._receive_later)
             else:

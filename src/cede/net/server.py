@@ -72,6 +72,15 @@ class Server(asyncio.AbstractServer):
         """Return True while new connections are accepted."""
         return bool(self._listeners)
 
+    # asyncio: some programs look whether anybody waits in `serve_forever`, and some end that by this future.
+    @property
+    def _serving_forever_fut(self) -> Any:
+        return self._serving_forever
+
+    @property
+    def _serving(self) -> bool:
+        return self.is_serving()
+
     @property
     def sockets(self) -> tuple[TransportSocket, ...]:
         """The listening sockets; none once the server is closed."""
@@ -174,9 +183,13 @@ class Server(asyncio.AbstractServer):
 
     def _look_for_end(self) -> None:
         if self._sockets is None and self._waiters is not None and not self._living():
-            waiters, self._waiters = self._waiters, None
-            for waiter in waiters:
-                release(waiter)
+            self._wakeup()
+
+    def _wakeup(self) -> None:
+        """Let all go on who wait in `wait_closed`."""
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            release(waiter)
 
     def _accepted(self, conn: socket.socket, address: Any, own_address: Any) -> None:
         if self._sockets is None:

@@ -144,6 +144,24 @@ class EpollPoller(Poller):
         if not self._closed:
             self._epoll.close()
             self._fd = -1
+    # What `face` asks, for programs that look at a loop's selector.
+
+    def collect(self, timeout):
+        """Wait as `wait` does, but tell nobody: return pairs of a descriptor and what came for its watcher."""
+        found = []
+        for fd, bits in self._epoll.poll(timeout):
+            watcher = self.watcher(fd)
+            if watcher is not None and _meaning(bits) & watcher._interest:
+                found.append((fd, _meaning(bits) & watcher._interest))
+        return found
+
+    def watcher(self, fd):
+        """Return who watches a descriptor, or None."""
+        return self._watchers[fd] if 0 <= fd < len(self._watchers) else None
+
+    def watched(self):
+        """Return the descriptors that are watched."""
+        return [fd for fd, watcher in enumerate(self._watchers) if watcher is not None]
 
     def close(self):
         self._closed = True
