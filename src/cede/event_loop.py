@@ -1,6 +1,6 @@
 """EventLoop: asyncio's loop, as a table of contents.
 
-`Loop` (the engine) runs callbacks; here asyncio's methods are put on top of it. What a method does stands
+`TaskLoop` (the engine) runs callbacks and tasks; here asyncio's methods are put on top of it. What a method does stands
 in a module of `cede.net`, whose functions take the loop as their first argument and so serve as methods
 as they are: follow the name after the equals sign.
 
@@ -17,9 +17,8 @@ import warnings
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from .engine.futures import create_future, isfuture
-from .engine.loop import Loop
-from .engine.tasks import create_task
+from .engine.futures import isfuture
+from .engine.tasks import TaskLoop
 from .net.awaiting import SideBySide, as_future, loop_of
 
 TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
@@ -80,7 +79,7 @@ else:
 # --- The loop
 
 
-class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
+class EventLoop(TaskLoop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """An event loop with all that asyncio asks of one.
 
     `selector` is one of `selectors`, to be used in place of epoll. `clock` (an object with `time()` in
@@ -162,9 +161,6 @@ class EventLoop(Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
                 self.close()
 
     # --- Futures and tasks
-
-    create_future = create_future
-    create_task = create_task
 
     def _task_of_factory(self, coro: Any, name: Any, context: Any, kwargs: dict[str, Any]) -> Any:
         """Have the task factory make the task."""

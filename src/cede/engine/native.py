@@ -150,6 +150,10 @@ def declare(kind, fields):
         setattr(kind, name, value)
 
 
+def sign(names):
+    """Let the classes of a module, whose `names` these are, tell `inspect` the signature of their `__init__`."""
+
+
 # --- Lists --------------------------------------------------------------------------------------
 
 
