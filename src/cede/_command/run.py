@@ -98,7 +98,9 @@ def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]
             raise CommandLineError(_unknown_option(word))
         else:
             return options, "file", word, rest
-    raise CommandLineError("no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)")
+    raise CommandLineError(
+        "no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)"
+    )
 
 
 def _unknown_option(word: str) -> str:
