@@ -58,16 +58,18 @@ COMPILED_MODULES = [
 ]
 
 # The only place where directives stand. annotation_typing=False keeps annotations documentation; nonecheck=True makes
-# a None in a typed field an AttributeError instead of a crash, at no cost that could be measured. What a finalizer raises
-# goes to sys.unraisablehook and nowhere else: "unraisable_tracebacks" would print it as the end of a program, too, and
-# end the program where it is SystemExit. The signatures are
-# for `help` and `inspect.signature`.
+# a None in a typed field an AttributeError instead of a crash, at no cost that could be measured. binding=False makes
+# methods as the interpreter's own C has them: they refuse a `self` of another class, where Cython's kind takes what it
+# is given for one. What a finalizer raises goes to sys.unraisablehook and nowhere else: "unraisable_tracebacks" would
+# print it as the end of a program, too, and end the program where it is SystemExit. The signatures are for `help` and
+# `inspect.signature` (`native.sign`).
 DIRECTIVES = {
     "language_level": 3,
     "annotation_typing": False,
     "nonecheck": True,
     "auto_pickle": False,
     "unraisable_tracebacks": False,
+    "binding": False,
     "embedsignature": True,
     "embedsignature.format": "clinic",
 }

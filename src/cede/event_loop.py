@@ -1,6 +1,6 @@
 """EventLoop: asyncio's loop, as a table of contents.
 
-`Loop` (the engine) runs callbacks; here asyncio's methods are put on top of it. What a method does stands
+`TaskLoop` (the engine) runs callbacks and tasks; here asyncio's methods are put on top of it. What a method does stands
 in a module of `cede.net`, whose functions take the loop as their first argument and so serve as methods
 as they are: follow the name after the equals sign.
 
@@ -17,9 +17,8 @@ import warnings
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from .engine.futures import create_future, isfuture
-from .engine.loop import Loop
-from .engine.tasks import create_task
+from .engine.futures import isfuture
+from .engine.tasks import TaskLoop
 from .internals import Internals
 from .net.awaiting import SideBySide, as_future, loop_of
 
@@ -81,7 +80,7 @@ else:
 # --- The loop
 
 
-class EventLoop(Internals, Loop, asyncio.AbstractEventLoop):  # type: ignore[misc]
+class EventLoop(Internals, TaskLoop, asyncio.AbstractEventLoop):  # type: ignore[misc]
     """An event loop with all that asyncio asks of one.
 
     `selector` is one of `selectors`, to be used in place of epoll. `clock` (an object with `time()` in
@@ -172,9 +171,6 @@ class EventLoop(Internals, Loop, asyncio.AbstractEventLoop):  # type: ignore[mis
                 self.close()
 
     # --- Futures and tasks
-
-    create_future = create_future
-    create_task = create_task
 
     def _task_of_factory(self, coro: Any, name: Any, context: Any, kwargs: dict[str, Any]) -> Any:
         """Have the task factory make the task."""

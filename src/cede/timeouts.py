@@ -45,6 +45,7 @@ class Timeout:
     """
 
     def __init__(self, when: float | None) -> None:
+        """Expire at `when`, seconds of the loop's clock; None: never."""
         self._init(when)
 
     def _init(self, when: float | None) -> None:
@@ -257,3 +258,4 @@ def _timeout(when: float | None) -> Timeout:
 native.keep_memory(Timeout)
 native.keep_memory(_Entering, True)
 native.keep_memory(_Deadline, True)
+native.sign(globals())

@@ -62,6 +62,7 @@ class WaitLine:
     """
 
     def __init__(self) -> None:
+        """Begin with nobody in line."""
         self._places: list[Any] = []  # the futures in order; None where one was taken out
         self._head = 0  # where the first who waits stands; before it nobody does
         self._left = 0  # an upper bound of how many in the line have left
@@ -288,6 +289,7 @@ class LockCore(TurnCore):
     """A Lock but for the waiting."""
 
     def __init__(self) -> None:
+        """Begin unlocked."""
         self._plain = bool(self._is_plain)
         self._wakes = not self._plain and bool(self._is_waking)
         self._state = _FREE
@@ -351,6 +353,7 @@ class ConditionCore(LoopBound):
     """A Condition but for the waiting."""
 
     def __init__(self, plain: LockCore | None) -> None:
+        """Begin with nobody waiting; `plain` is the lock, if it is a Lock and no more."""
         self._plain = plain  # the lock, if it is a Lock and no more; else None
         self._waiters = WaitLine()
 
@@ -379,6 +382,7 @@ class SemaphoreCore(TurnCore):
     """A Semaphore but for the waiting."""
 
     def __init__(self, value: Any) -> None:
+        """Begin with `value` free places. ValueError if it is negative."""
         self._plain = bool(self._is_plain)
         self._wakes = not self._plain and bool(self._is_waking)
         self._value = value
@@ -457,6 +461,7 @@ class QueueCore(LoopBound):
     """A Queue but for the waiting and the storing."""
 
     def __init__(self, maxsize: int = 0) -> None:
+        """Begin empty; `maxsize` items are room for, any number if it is not above zero."""
         self._maxsize = maxsize
         self._getters = WaitLine()
         self._putters = WaitLine()
@@ -603,3 +608,6 @@ class QueueCore(LoopBound):
                 self._finish()
         self._getters.wake_all()
         self._putters.wake_all()
+
+
+native.sign(globals())

@@ -11,4 +11,7 @@
   imports asyncio, on cede's loop; `package`, one that imports cede.
 - `changes` lists what asyncio of older Pythons does differently, for cede does as 3.15 does.
 - `__main__` compares the logs, and shrinks a program on which they differ.
+
+`streams` plays what programs do with streams in one process; `hostile` compares nothing: it calls everything with objects
+that lie and interfere, and looks whether the process lives.
 """

@@ -17,7 +17,7 @@ import pytest
 
 import cede
 
-from . import streams
+from . import hostile, streams
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -64,3 +64,14 @@ def test_random_programs(capsys):
     assert f"from seed {seed}\n{count} programs" in done.stdout, done.stdout  # as many as asked for were played
     with capsys.disabled():
         sys.stdout.write(f"\nfuzz: {count} programs from seed {seed}")
+
+
+@pytest.mark.timeout(180)
+def test_hostile_calls(capsys):
+    """Whatever is passed to what is public, nothing crashes, hangs or says SystemError; this speed."""
+    seed = int(os.environ.get("CEDE_FUZZ_SEED") or random.randrange(10**9))
+    children = int(os.environ.get("CEDE_FUZZ_COUNT") or 8)
+    faults = [*filter(None, map(hostile.fault_of, range(seed, seed + children)))]
+    assert not faults, "\n".join(faults)
+    with capsys.disabled():
+        sys.stdout.write(f"\nfuzz: {children * hostile.CALLS_OF_A_CHILD} hostile calls from seed {seed}")

@@ -16,6 +16,10 @@ def install(future_type, task_type):
     """
     future_type.__new__ = _new_future
     task_type.__new__ = _new_task
+    _new_future.__wrapped__, _new_task.__wrapped__ = (
+        future_type.__init__,
+        task_type.__init__,
+    )  # what `inspect` is to tell
     # What `__del__` asks: an interrupt may come before an object has any field.
     future_type._log_unretrieved = False
     task_type._log_destroy_pending = False

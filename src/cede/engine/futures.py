@@ -41,6 +41,7 @@ class Future(Runnable):
     """
 
     def __init__(self, *, loop=None):
+        """Begin pending. RuntimeError if it has begun already."""
         if getattr(self, "_loop", None) is not None:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
         native.drop_empty_dict(self)
@@ -380,11 +381,6 @@ def _calls_another(waiter, fn):
     return not isinstance(waiter, Handle) or waiter._callback != fn
 
 
-def create_future(loop):
-    """Return a new future of `loop`; this is `EventLoop.create_future`."""
-    return new_future(loop)
-
-
 def new_future(loop):
     """Make a Future of `loop`; the short road past the arguments of the class."""
     future = native.fresh(Future)
@@ -439,3 +435,4 @@ _stock_add = getattr(asyncio, "future_add_to_awaited_by", None)
 _stock_discard = getattr(asyncio, "future_discard_from_awaited_by", None)
 
 native.keep_memory(Future)
+native.sign(globals())

@@ -34,6 +34,7 @@ class Watcher(Runnable):
     """
 
     def __init__(self):
+        """Watch nothing yet."""
         self._interest = 0  # what the poller is asked, bits of `pollers.base`
 
     def _on_ready(self, events):
@@ -87,6 +88,7 @@ class Handle(Runnable):
     """A callback, its arguments and the context they run in; what `call_soon` returns."""
 
     def __init__(self, callback, args, loop, context=None):
+        """Hold a callback; nobody runs it yet."""
         self._cancelled = False
         self._source_traceback = None
         self._repr = None
@@ -186,6 +188,7 @@ class ThreadSafeHandle(Handle):
     """
 
     def __init__(self, callback, args, loop, context=None):
+        """Hold a callback; nobody runs it yet."""
         self._init_threadsafe(callback, args, loop, native.copy_context() if context is None else context)
         native.track(self)
 
@@ -227,6 +230,7 @@ class TimerHandle(Handle):
     """A callback that waits for its deadline; what `call_later` and `call_at` return."""
 
     def __init__(self, when, callback, args, loop, context=None):
+        """Hold a callback for the time `when`; it waits in no loop yet."""
         self._init(callback, args, loop, native.copy_context() if context is None else context)
         self._init_timer(native.seconds(when), when)
         native.track(self)
@@ -322,3 +326,4 @@ native.keep_memory(TimerHandle, True)
 native.end_one_by_one(Handle)
 native.end_one_by_one(ThreadSafeHandle)
 native.end_one_by_one(TimerHandle)
+native.sign(globals())

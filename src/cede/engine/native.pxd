@@ -120,6 +120,7 @@ cdef extern from *:
 
     static CYTHON_INLINE PyObject *cede_call(PyObject *context, PyObject *callback, PyObject *args) {
         PyObject *result;
+        if (!PyTuple_Check(args)) return PyErr_SetString(PyExc_TypeError, "the arguments are no tuple"), NULL;
         if (PyContext_Enter(context) < 0) return NULL;
         result = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item, PyTuple_GET_SIZE(args), NULL);
         if (PyContext_Exit(context) < 0) Py_CLEAR(result);
@@ -380,6 +381,16 @@ cdef extern from *:
     #define cede_end_one_by_one(kind) ((void)(kind))
     #endif
 
+    /* What a built-in class tells of itself; text is UTF-8. A class that is never freed keeps it. */
+    static int cede_set_text(PyObject *kind, PyObject *text) {
+        Py_ssize_t size = PyBytes_GET_SIZE(text) + 1;
+        char *kept = (char *)PyMem_Malloc(size);
+        if (kept == NULL) return PyErr_NoMemory(), -1;
+        ((PyTypeObject *)kind)->tp_doc = (const char *)memcpy(kept, PyBytes_AS_STRING(text), size);
+        return 0;
+    }
+    #define cede_is_built_in(kind) (PyType_Check(kind) && !(((PyTypeObject *)(kind))->tp_flags & Py_TPFLAGS_HEAPTYPE))
+
     static CYTHON_INLINE PyObject *cede_take(PyObject *list, Py_ssize_t i) {
         PyObject *o = PyList_GET_ITEM(list, i);
         PyList_SET_ITEM(list, i, Py_NewRef(Py_None));
@@ -423,6 +434,8 @@ cdef extern from *:
     object cede_fresh(object kind)
     void cede_end_one_by_one(object kind)
     void cede_drop_empty_dict(object o)
+    int cede_set_text(object kind, bytes text) except -1
+    bint cede_is_built_in(object kind)
     object cede_take(list entries, Py_ssize_t index)
     void cede_clear(list entries)
     int PyObject_IS_GC(object o)
@@ -515,6 +528,19 @@ cdef inline int end_one_by_one(object kind) except -1:
 
 cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)
+    return 0
+
+cdef inline int sign(dict names) except -1:
+    """`inspect` takes the signature of a built-in class from its text, and Cython writes that of `__init__`."""
+    for kind in names.values():
+        if cede_is_built_in(kind) and kind.__module__ == names["__name__"]:
+            if "__init__" in kind.__dict__:
+                signature = kind.__init__.__text_signature__.replace("$self, ", "", 1).replace("$self", "", 1)
+            elif kind.__init__ is object.__init__:
+                signature = "()"
+            else:
+                continue  # that of the class above it
+            cede_set_text(kind, f"{kind.__name__}{signature}\n--\n\n{kind.__doc__ or ''}".encode())
     return 0
 
 cdef inline int declare(object kind, dict fields) except -1:

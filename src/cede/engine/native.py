@@ -173,6 +173,10 @@ def class_version(kind):
     return 0
 
 
+def sign(names):
+    """Let the classes of a module, whose `names` these are, tell `inspect` the signature of their `__init__`."""
+
+
 # --- Lists --------------------------------------------------------------------------------------
 
 

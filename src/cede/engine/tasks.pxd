@@ -1,7 +1,7 @@
 cimport cython
 
 from . cimport await_slots, native
-from .futures cimport Future
+from .futures cimport Future, new_future
 from .loop cimport Loop
 
 cdef int _PENDING, _CANCELLED
@@ -62,3 +62,6 @@ cdef bint _passes_on(Task task) except -1
 
 @cython.locals(task=Task)
 cdef object _make_task(Loop loop, object coro, object name, object context, dict kwargs)
+
+cdef class TaskLoop(Loop):
+    pass

@@ -25,7 +25,8 @@ from types import CoroutineType
 
 from . import await_slots, native, reports, running
 from .awaitables import Done, Waiting
-from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by
+from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by, new_future
+from .loop import Loop
 
 _PENDING = 0
 _CANCELLED = 2
@@ -50,6 +51,7 @@ class Task(Future):
     """
 
     def __init__(self, coro, *, loop=None, name=None, context=None, eager_start=False):
+        """Begin to run `coro`. RuntimeError if the task has begun already."""
         if getattr(self, "_loop", None) is not None:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
         native.drop_empty_dict(self)
@@ -483,12 +485,19 @@ class Task(Future):
         reports.print_task_stack(self, limit, file)
 
 
-def create_task(loop, coro, *, name=None, context=None, **kwargs):
-    """Run a coroutine as a task of `loop`; this is `EventLoop.create_task`.
+class TaskLoop(Loop):
+    """A loop that makes futures and tasks."""
 
-    The keywords are `Task`'s, or those of the loop's task factory, which gets only those that say something.
-    """
-    return _make_task(loop, coro, name, context, kwargs)
+    def create_future(self):
+        """Return a new future of this loop."""
+        return new_future(self)
+
+    def create_task(self, coro, *, name=None, context=None, **kwargs):
+        """Run a coroutine as a task of this loop.
+
+        The keywords are `Task`'s, or those of the loop's task factory, which gets only those that say something.
+        """
+        return _make_task(self, coro, name, context, kwargs)
 
 
 def _make_task(loop, coro, name, context, kwargs):
@@ -549,3 +558,4 @@ def _bad_yield(task, answer):
 await_slots.install(Future, Task)
 await_slots.install_awaitables(Done, Waiting)
 native.keep_memory(Task)
+native.sign(globals())

@@ -43,6 +43,7 @@ class StreamBuffer:
     """
 
     def __init__(self, limit=DEFAULT_LIMIT, loop=None):
+        """Begin empty. ValueError if the limit is not above zero."""
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
         self._loop = get_event_loop() if loop is None else loop
@@ -421,3 +422,6 @@ def _as_bytearray(data):
     made = bytearray()
     made.extend(data)
     return made
+
+
+native.sign(globals())

@@ -1,5 +1,6 @@
 cimport cython
 
+from ..engine cimport native
 from .stream_buffer cimport StreamBuffer
 from .stream_transport cimport StreamTransport
 

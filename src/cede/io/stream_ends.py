@@ -15,6 +15,7 @@ every other object is asked by asyncio's methods.
 import logging
 import warnings
 
+from ..engine import native
 from ..engine.running import get_event_loop
 from .stream_buffer import StreamBuffer
 from .stream_transport import StreamTransport
@@ -35,6 +36,7 @@ class FlowControl:
     )
 
     def __init__(self, loop=None):
+        """Begin without a transport."""
         self._init(loop)
 
     def _init(self, loop):
@@ -96,6 +98,7 @@ class Feeder(FlowControl):
     """
 
     def __init__(self, stream_reader, client_connected_cb=None, loop=None):
+        """Feed `stream_reader`; `client_connected_cb` is called with it and a writer, once connected."""
         self._init(loop)
         self._over_ssl = False
         self._stream_reader = None
@@ -193,6 +196,7 @@ class WriteEnd:
     """
 
     def __init__(self, transport, protocol, reader, loop):
+        """Write to `transport`."""
         self._transport = transport
         self._protocol = protocol
         self._reader = reader
@@ -264,3 +268,6 @@ class WriteEnd:
             else:
                 self.close()
                 warnings.warn(f"unclosed {self!r}", ResourceWarning)
+
+
+native.sign(globals())
