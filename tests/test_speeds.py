@@ -96,3 +96,41 @@ def test_methods_tell_their_signatures_in_both_speeds(method: str) -> None:
     parameters = list(inspect.signature(function).parameters)
     assert parameters[0] == "self"
     assert not (function.__doc__ or "").startswith(name + "(")
+
+
+# -- subinterpreters ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["legacy", "isolated"])
+def test_in_a_subinterpreter_it_is_plain_python(run_python: RunPython, kind: str) -> None:
+    """Compiled modules run in one interpreter of a process only, and that is the first, whoever imports first."""
+    interpreters = pytest.importorskip("_interpreters", reason="before 3.13 threads do not start in all of them")
+    del interpreters
+    source = f"""
+    import _interpreters, sys, textwrap
+    program = textwrap.dedent('''
+        import cede
+        from cede import _pure
+        assert not cede.compiled and not _pure.compiled_modules()
+
+        async def main():
+            async with await cede.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0) as server:
+                reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
+                assert await reader.read() == b""
+                writer.close()
+                await cede.sleep(0.001)
+            assert await cede.to_thread(max, 1, 2) == 2
+
+        cede.run(main())
+    ''')
+    for _ in range(2):
+        interpreter = _interpreters.create({kind!r})
+        _interpreters.exec(interpreter, f"import sys; sys.path[:] = {{sys.path!r}}")
+        failure = _interpreters.exec(interpreter, program)
+        if failure is not None:
+            sys.exit(failure.formatted)
+        _interpreters.destroy(interpreter)
+    import cede
+    print(cede.compiled)
+    """
+    assert run_python(source).stdout.split() == [str(cede.compiled)]

@@ -217,18 +217,26 @@ class _Entering(Done):
         return limit
 
 
+# The interpreter's, whatever the class of an exception has under the name.
+_Error: Any = BaseException
+_context_of = _Error.__context__.__get__
+_set_context = _Error.__context__.__set__
+
 _LEFT: Any = Done(None)  # one for all
 
 
 def _say_why(exc: BaseException) -> None:
     """Put a TimeoutError before the first CancelledError among the contexts of `exc`."""
-    while exc.__context__ is not None:
-        if isinstance(exc.__context__, CancelledError):
+    seen = set()  # a program can make a circle of them
+    context = _context_of(exc)
+    while context is not None and id(context) not in seen:
+        if isinstance(context, CancelledError):
             reason = TimeoutError()
-            reason.__context__ = reason.__cause__ = exc.__context__
-            exc.__context__ = reason
+            reason.__context__ = reason.__cause__ = context
+            _set_context(exc, reason)
             return
-        exc = exc.__context__
+        seen.add(id(context))
+        exc, context = context, _context_of(context)
 
 
 def timeout(delay: float | None) -> Timeout:

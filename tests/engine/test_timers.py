@@ -508,3 +508,30 @@ def test_call_at_overridden_in_a_subclass_is_followed():
         assert len(loop.asked) == 1
         loop.run_until_complete(sleep_and_time_out())
         assert len(loop.asked) == 3
+
+
+# -- what is no number --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("when", ["the clock's", "replaced", "before", "deadlines only"])
+def test_a_time_that_is_no_number_puts_no_loop_to_sleep(clock, when):
+    """By such a clock every timer is due, as on asyncio."""
+    loop = cede.EventLoop(clock=clock)
+    ran = []
+    if when == "before":
+        clock.now = math.nan
+    if when == "deadlines only":
+        loop.call_at(math.nan, ran.append, 1)
+        loop.call_later(math.nan, ran.append, 2)
+    else:
+        loop.call_later(3600, ran.append, 1)
+        loop.call_at(5000, ran.append, 2)
+    loop.call_later(7200, loop.stop) if when != "deadlines only" else loop.call_at(math.nan, loop.stop)
+    if when == "the clock's":
+        clock.now = math.nan
+    elif when == "replaced":
+        loop.time = lambda: math.nan
+    loop.run_forever()
+    assert sorted(ran) == [1, 2]
+    loop.close()

@@ -148,11 +148,17 @@ class Play:
         else:
             self.writers[end].writelines(chunks)
 
+    def reader(self, end: int) -> Any:
+        reader = self.readers[end]
+        if reader.exception() is not None:
+            reader._buffer.clear()  # stock asyncio never gives what came before an error, cede does
+        return reader
+
     def do_line(self, end: int, size: int) -> Awaitable[bytes]:
-        return self.search(end, self.readers[end].readline())
+        return self.search(end, self.reader(end).readline())
 
     def do_until(self, end: int, size: int) -> Awaitable[bytes]:
-        return self.search(end, self.readers[end].readuntil(b"f\n" if size else b"nowhere"))
+        return self.search(end, self.reader(end).readuntil(b"f\n" if size else b"nowhere"))
 
     async def search(self, end: int, searching: Awaitable[bytes]) -> bytes:
         self.searched[end] += 1
@@ -164,13 +170,21 @@ class Play:
     # What takes bytes away from under a search is left out: stock asyncio then goes on searching too far behind.
 
     def do_exactly(self, end: int, size: int) -> Awaitable[bytes] | None:
-        return None if self.searched[end] else self.readers[end].readexactly(size)
+        return None if self.searched[end] else self.reader(end).readexactly(size)
 
     def do_some(self, end: int, size: int) -> Awaitable[bytes] | None:
-        return None if self.searched[end] else self.readers[end].read(size)
+        return None if self.searched[end] else self.reader(end).read(size)
 
     def do_all(self, end: int, size: int) -> Awaitable[bytes] | None:
-        return None if self.searched[end] else self.readers[end].read()
+        return None if self.searched[end] else self.to_the_end(self.reader(end))
+
+    async def to_the_end(self, reader: Any) -> bytes:
+        try:
+            data: bytes = await reader.read()
+        except BaseException:
+            reader._buffer.clear()  # stock asyncio loses what it had until then, cede gives it to who reads next
+            raise
+        return data
 
     def do_drain(self, end: int, size: int) -> Awaitable[None]:
         return self.writers[end].drain()  # type: ignore[no-any-return]

@@ -441,3 +441,44 @@ def test_no_cycle_is_left_of_a_run(name: str, caplog: pytest.LogCaptureFixture, 
     run()  # whatever is made only once
     with caplog.at_level("CRITICAL"), nothing_for_the_collector():
         run()
+
+
+# -- the end of the process ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["run", "loop", "exit", "drop"])
+def test_what_is_open_when_the_process_ends_is_no_error(run_python, how):
+    source = f"""
+    import os, socket, sys, warnings
+    import cede
+
+    warnings.simplefilter("ignore")  # of what is unclosed, as it should be
+    how = {how!r}
+    kept = []
+
+    async def main():
+        loop = cede.get_running_loop()
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        kept.append(far)
+        kept.append(await loop.create_connection(cede.Protocol, sock=near))
+        kept.append(await cede.start_server(lambda reader, writer: None, "127.0.0.1", 0))
+        reading, writing = os.pipe()
+        kept.append(await loop.connect_read_pipe(cede.Protocol, open(reading, "rb", 0)))
+        kept.append(await loop.connect_write_pipe(cede.Protocol, open(writing, "wb", 0)))
+        kept.append(await loop.create_datagram_endpoint(cede.DatagramProtocol, local_addr=("127.0.0.1", 0)))
+        kept.append(await cede.open_connection(*kept[2].sockets[0].getsockname()))
+        if how == "exit":
+            sys.exit(3)
+
+    if how == "run":
+        cede.run(main())
+    else:
+        loop = cede.new_event_loop()
+        loop.run_until_complete(main())
+        if how == "drop":
+            kept.clear()
+    """
+    done = run_python(source, check=False)
+    assert done.returncode == (3 if how == "exit" else 0)
+    assert done.stdout == done.stderr == ""

@@ -485,6 +485,32 @@ async def test_who_waits_for_more_than_the_limit_is_served():
 # --- Making one, and seeing it
 
 
+@pytest.mark.parametrize("count", [2**63 - 1, 2**63, 2**70])
+async def test_any_number_of_bytes_may_be_asked_for(count):
+    reader = cede.StreamReader()
+    reading = cede.create_task(reader.read(count))
+    await cede.sleep(0)
+    reader.feed_data(b"abc")
+    assert await reading == b"abc"
+    reader.feed_data(b"def")
+    assert await reader.read(count) == b"def"
+    reader.feed_data(b"ghi")
+    reading = cede.create_task(reader.readexactly(count))
+    await cede.sleep(0)
+    reader.feed_eof()
+    with pytest.raises(cede.IncompleteReadError) as caught:
+        await reading
+    assert caught.value.expected == count
+    assert caught.value.partial == b"ghi"
+
+
+@pytest.mark.parametrize("limit", [2**70, 1.5e6, float("inf")])
+async def test_any_number_may_be_the_limit(limit):
+    reader = cede.StreamReader(limit=limit)
+    reader.feed_data(bytes(100_000) + b"\n")
+    assert len(await reader.readline()) == 100_001
+
+
 async def test_limits():
     for limit in (0, -1):
         with pytest.raises(ValueError, match="Limit cannot be <= 0"):

@@ -299,3 +299,37 @@ async def test_a_task_that_cannot_be_cancelled_is_reported(loop, loop_errors):
     assert isinstance(context["exception"], ArithmeticError)
     assert "_expire" in context["message"]
     loop_errors.clear()
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("length", [1, 2, 3])
+async def test_errors_that_are_contexts_of_one_another(length):
+    """A program can make a circle of them; the search for the cancellation ends all the same."""
+    errors = [ValueError(n) for n in range(length)]
+    for n, error in enumerate(errors):
+        error.__context__ = errors[n - 1]
+    circle = ValueError("that leads into the circle") if length > 1 else errors[0]
+    if length > 1:
+        BaseException.__context__.__set__(circle, errors[0])
+    with pytest.raises((ValueError, ExceptionGroup)) as caught:
+        async with cede.timeout(0):
+            try:
+                await cede.sleep(1000)
+            except cede.CancelledError:
+                failure = ExceptionGroup("a group", [circle])
+            raise failure
+    assert caught.value is failure
+
+
+async def test_the_context_is_the_interpreters():
+    class Strange(Exception):
+        @property
+        def __context__(self):
+            return Strange()  # another one each time
+
+    with pytest.raises(Strange):
+        async with cede.timeout(0):
+            try:
+                await cede.sleep(1000)
+            except cede.CancelledError:
+                raise Strange from None

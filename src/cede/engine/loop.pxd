@@ -46,7 +46,7 @@ cdef class Loop(Descriptors):
     cdef bint _is_time_to_look(self) except -1
     @cython.locals(deadline=double, delay=double)
     cdef double _patience(self) except? -1.0
-    @cython.locals(now=double)
+    @cython.locals(now=double, limit=double)
     cdef object _promote_due_timers(self)
     cdef object _run_after_ready(self, Watcher watcher)
     @cython.locals(batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)

@@ -165,7 +165,9 @@ class Loop(Descriptors):
         else:
             now = self.time()
         # asyncio: a deadline within the clock's resolution counts as come.
-        self._timers._pop_due(now + max(self._clock.resolution, ulp(now)), self._upcoming)
+        limit = now + max(self._clock.resolution, ulp(now))
+        # asyncio: by a clock that gives no number every timer is due.
+        self._timers._pop_due(limit if limit == limit else inf, self._upcoming)
 
     def _run_after_ready(self, watcher):
         """Run a watcher that the poller told something after all that was ready before the kernel was asked."""
@@ -370,7 +372,7 @@ class Loop(Descriptors):
         self._incoming.clear()
         self._upcoming.clear()
         tasks = release(self)
-        if handles or tasks:
+        if (handles or tasks) and not sys.is_finalizing():  # then no thread is left, and nothing can be imported
             from .farewell import tell_threads  # here, because most loops have nothing left
 
             tell_threads(handles, tasks)

@@ -204,6 +204,10 @@ cdef extern from *:
         return seconds;
     }
 
+    static CYTHON_INLINE Py_ssize_t cede_size(PyObject *number) {
+        return PyNumber_AsSsize_t(number, NULL);
+    }
+
     static CYTHON_INLINE PyObject *cede_call_method(
             PyObject *context, PyObject *target, PyObject *name, PyObject *arg) {
         PyObject *result, *args[2];
@@ -443,6 +447,7 @@ cdef extern from *:
     unsigned long PyThread_get_thread_ident()
     object PyContext_CopyCurrent()
     double cede_seconds(object number) except? -1.0
+    Py_ssize_t cede_size(object number) except? -1
 
 
 cdef inline object resume(object context, object coro):
@@ -487,6 +492,9 @@ cdef inline object private_copy(object snapshot):
 cdef inline int forget_contexts() except -1:
     cede_forget_contexts()
     return 0
+
+cdef inline Py_ssize_t size(object number) except? -1:
+    return cede_size(number)
 
 cdef inline double seconds(object number) except? -1.0:
     return cede_seconds(number)
@@ -541,6 +549,11 @@ cdef inline int sign(dict names) except -1:
             else:
                 continue  # that of the class above it
             cede_set_text(kind, f"{kind.__name__}{signature}\n--\n\n{kind.__doc__ or ''}".encode())
+        elif isinstance(kind, type) and kind.__module__ == names["__name__"]:
+            for method in kind.__dict__.values():  # a class of Python's, in whose docstrings it leaves the signature
+                text = getattr(method, "__doc__", None)
+                if isinstance(text, str) and "\n--\n\n" in text:
+                    method.__doc__ = text.partition("\n--\n\n")[2] or None
     return 0
 
 cdef inline int declare(object kind, dict fields) except -1:

@@ -47,8 +47,13 @@ def throw(context, coro, exc):
 
 
 # What the class of an exception has of its own under these names says nothing: they are the interpreter's.
-traceback_of = BaseException.__traceback__.__get__
 with_traceback = BaseException.with_traceback
+_traceback_of = BaseException.__traceback__.__get__
+
+
+def traceback_of(exc):
+    """The traceback of an exception, or None."""
+    return _traceback_of(exc)
 
 
 def _without_our_frame(exc):
@@ -199,6 +204,11 @@ get_ident = threading.get_ident
 def seconds(number):
     """Return a number as a float. TypeError for what cannot be added to one."""
     return 0.0 + number
+
+
+def size(number):
+    """Return a whole number for counting bytes; compiled, the greatest that C has stands for one above it."""
+    return number
 
 
 def is_unshared(obj):

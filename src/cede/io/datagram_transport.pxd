@@ -2,6 +2,7 @@ cimport cython
 
 from ..engine cimport native, syscalls
 from .endpoint cimport Endpoint
+from .write_buffer cimport as_bytes
 
 cdef int _LARGEST, _LARGEST_UNIX, _OVERHEAD, _MOST_PER_EVENT, _CALM_EVENTS, _WRITES_BEFORE_WARNING
 cdef object _BUFFER

@@ -14,6 +14,7 @@ from ..engine import native, syscalls
 from ..engine.pollers.base import READABLE, WRITABLE
 from .channel import CLOSING, LOST, OPEN, asked
 from .endpoint import Endpoint
+from .write_buffer import as_bytes
 
 logger = logging.getLogger("asyncio")
 
@@ -171,7 +172,8 @@ class DatagramTransport(Endpoint):
         if not self._queue and self._send(data, addr):
             return
         # The copy: the caller may use a bytearray again.
-        self._queue.append((bytes(data), addr))
+        data = as_bytes(data)
+        self._queue.append((data, addr))
         self._waiting += len(data) + _OVERHEAD
         self._update_interest()
         self._maybe_pause_protocol()
@@ -243,7 +245,7 @@ class DatagramTransport(Endpoint):
 
     def get_write_buffer_limits(self):
         """Return the low-water and the high-water mark, in bytes."""
-        return (self._low, self._high)
+        return self._marks
 
     def set_write_buffer_limits(self, high=None, low=None):
         """Set the marks of flow control, in bytes. ValueError unless high >= low >= 0."""

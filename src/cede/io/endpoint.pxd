@@ -6,6 +6,7 @@ cdef class Endpoint(Channel):
     cdef Py_ssize_t _waiting
     cdef Py_ssize_t _high
     cdef Py_ssize_t _low
+    cdef tuple _marks
 
     cdef object _init(self, Loop loop, object file, object protocol, dict extra, object context)
     cdef object _set_limits(self, object high, object low)

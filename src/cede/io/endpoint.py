@@ -3,7 +3,7 @@
 import warnings
 
 from .channel import OPEN, Channel
-from .write_buffer import HIGH_WATER, limits
+from .write_buffer import HIGH_WATER, limits, whole
 
 
 class Endpoint(Channel):
@@ -16,6 +16,7 @@ class Endpoint(Channel):
         self._waiting = 0  # bytes that wait to be sent, as flow control counts them
         self._high = HIGH_WATER  # above this many the protocol is asked to pause
         self._low = HIGH_WATER // 4  # at this many or fewer it may go on
+        self._marks = (self._low, self._high)  # the same as they were given
 
     def __repr__(self):
         info = [type(self).__name__]
@@ -44,8 +45,9 @@ class Endpoint(Channel):
 
     def _set_limits(self, high, low):
         high, low = limits(high, low, HIGH_WATER)
-        self._high = high
-        self._low = low
+        self._marks = (low, high)
+        self._high = whole(high)
+        self._low = whole(low)
         self._maybe_pause_protocol()
 
     def _maybe_pause_protocol(self):

@@ -1,6 +1,6 @@
 from ..engine cimport syscalls
 from .endpoint cimport Endpoint
-from .write_buffer cimport WriteBuffer
+from .write_buffer cimport WriteBuffer, as_bytes
 
 cdef object _BUFFER
 cdef int _READ_SIZE, _WRITES_BEFORE_WARNING

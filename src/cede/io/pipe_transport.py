@@ -17,7 +17,7 @@ from ..engine import own_calls, syscalls
 from .blocking import give_back, take
 from .channel import CLOSING, LOST, OPEN, Channel
 from .endpoint import Endpoint
-from .write_buffer import WriteBuffer
+from .write_buffer import WriteBuffer, as_bytes
 
 logger = logging.getLogger("asyncio")
 
@@ -202,7 +202,7 @@ class WritePipeTransport(Endpoint):
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
-            data = bytes(data)
+            data = as_bytes(data)
         if not len(data):
             return
         if self._state != _OPEN:
@@ -253,7 +253,7 @@ class WritePipeTransport(Endpoint):
 
     def get_write_buffer_limits(self):
         """Return the low-water and the high-water mark, in bytes."""
-        return (self._low, self._high)
+        return self._marks
 
     def set_write_buffer_limits(self, high=None, low=None):
         """Set the marks of flow control, in bytes. ValueError unless high >= low >= 0."""

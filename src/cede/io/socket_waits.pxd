@@ -1,6 +1,6 @@
 cimport cython
 
-from ..engine cimport syscalls
+from ..engine cimport native, syscalls
 from ..engine.futures cimport Future, new_future
 from ..engine.handles cimport Watcher
 from ..engine.descriptors cimport Callbacks

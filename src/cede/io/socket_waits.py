@@ -14,7 +14,7 @@ a cancelled future behind, which the next event throws away.
 import socket
 import weakref
 
-from ..engine import syscalls
+from ..engine import native, syscalls
 from ..engine.futures import new_future, release
 from ..engine.handles import Watcher
 from ..engine.pollers.base import EDGE, READABLE, WRITABLE
@@ -231,3 +231,6 @@ class _Removal:
             self._loop._remove_reader(self._fd)
         else:
             self._loop._remove_writer(self._fd)
+
+
+native.sign(globals())

@@ -48,7 +48,7 @@ class StreamBuffer:
             raise ValueError("Limit cannot be <= 0")
         self._loop = get_event_loop() if loop is None else loop
         self._is_own_loop = isinstance(self._loop, Loop)
-        self._limit = limit if limit < _MOST else _MOST
+        self._limit = int(limit) if limit < _MOST else _MOST
         self._chunk = b""
         self._start = 0
         self._tail = None  # a deque of bytes, or None as long as none was needed
@@ -261,8 +261,9 @@ class StreamBuffer:
     # Each `_try_…` returns what the method of that name returns, or None if that has to wait. Asked
     # again after waiting it does not raise the exception that was set, and searches on.
 
-    def _try_read(self, count):
-        """At most `count` bytes (not negative), at least one before the end of the stream."""
+    def _try_read(self, n):
+        """At most `n` bytes (not negative), at least one before the end of the stream."""
+        count = native.size(n)
         if self._exception is not None:
             self._raise_unless_data()
         if self._size() == 0 and not self._eof and count:
@@ -280,22 +281,23 @@ class StreamBuffer:
         self._piece[:0] = data
         self._searched = 0
 
-    def _take_now(self, count):
-        """At most `count` bytes (not negative) of what is here."""
-        return self._take(count)
+    def _take_now(self, n):
+        """At most `n` bytes (not negative) of what is here."""
+        return self._take(native.size(n))
 
     def _take_all(self):
         """Everything that is here."""
         return self._take(self._size())
 
-    def _try_exactly(self, count, again=False):
-        """`count` bytes (not negative). IncompleteReadError if the stream ends before."""
+    def _try_exactly(self, n, again=False):
+        """`n` bytes (not negative). IncompleteReadError if the stream ends before."""
+        count = native.size(n)
         if not again and self._exception is not None:
             self._raise_unless_data()
         if self._size() >= count:
             return self._take(count)
         if self._eof:
-            raise asyncio.IncompleteReadError(self._take(self._size()), count)
+            raise asyncio.IncompleteReadError(self._take(self._size()), n)
         return None
 
     def _try_line(self, again=False):

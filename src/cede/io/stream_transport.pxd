@@ -4,7 +4,7 @@ from ..engine cimport native, syscalls
 from ..engine.futures cimport Future
 from ..engine.loop cimport Loop
 from .channel cimport Channel
-from .write_buffer cimport WriteBuffer
+from .write_buffer cimport WriteBuffer, as_bytes
 
 cdef int _OPEN, _CLOSING, _LOST
 cdef int _READ_SIZE, _LARGE_READ_SIZE, _SMALL_READ, _READS_PER_EVENT, _WRITES_BEFORE_WARNING

@@ -23,7 +23,7 @@ from ..engine import native, syscalls
 from ..engine.futures import new_future
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
 from .channel import CLOSING, LOST, OPEN, Channel, asked
-from .write_buffer import WriteBuffer
+from .write_buffer import WriteBuffer, as_bytes
 
 logger = logging.getLogger("asyncio")
 
@@ -302,7 +302,7 @@ class StreamTransport(Channel):
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise TypeError(f"data argument must be {_WRITABLE_DATA}, not {type(data).__name__!r}")
-            data = bytes(data)
+            data = as_bytes(data)
         if self._eof_asked or self._empty_waiter is not None:
             raise self._refusal("write")
         if len(data) and not (self._state == _LOST and self._is_lost()):
@@ -312,7 +312,7 @@ class StreamTransport(Channel):
         """Send each of the chunks, in one system call where the kernel takes them."""
         if self._eof_asked or self._empty_waiter is not None:
             raise self._refusal("writelines")
-        chunks = [data if type(data) is bytes else bytes(memoryview(data)) for data in list_of_data]
+        chunks = [data if type(data) is bytes else as_bytes(data) for data in list_of_data]
         chunks = [data for data in chunks if data]
         if chunks and not self._is_lost():
             self._write_all(chunks)
@@ -411,7 +411,7 @@ class StreamTransport(Channel):
 
     def get_write_buffer_limits(self):
         """Return the low-water and the high-water mark, in bytes."""
-        return (self._out.low, self._out.high)
+        return self._out.marks
 
     def set_write_buffer_limits(self, high=None, low=None):
         """Set the marks of flow control, in bytes.

@@ -303,3 +303,6 @@ def context_of(transport):
         known = transport
         return known._context
     return native.copy_context()
+
+
+native.sign(globals())

@@ -2,7 +2,7 @@ cimport cython
 
 from ..engine.loop cimport Loop
 from .stream_transport cimport StreamTransport
-from .write_buffer cimport WriteBuffer
+from .write_buffer cimport WriteBuffer, as_bytes
 
 cdef int _OPEN, _SHUTTING_DOWN, _LOST, _HANDSHAKING
 cdef int _READABLE, _WRITABLE, _HANGUP

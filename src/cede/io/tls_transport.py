@@ -35,7 +35,7 @@ from ssl import SSLEOFError, SSLWantReadError, SSLWantWriteError, SSLZeroReturnE
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
 from .stock_streams import keep_rest
 from .stream_transport import StreamTransport
-from .write_buffer import limits
+from .write_buffer import as_bytes, limits
 
 logger = logging.getLogger("asyncio")
 
@@ -418,7 +418,7 @@ class TlsTransport(StreamTransport):
         if type(data) is not bytes:
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise TypeError(f"data: expecting a bytes-like instance, got {type(data).__name__}")
-            data = bytes(data)
+            data = as_bytes(data)
         if len(data) and not self._is_lost():
             self._write(data)
 

@@ -3,6 +3,9 @@ cimport cython
 from ..engine cimport native, syscalls
 
 cdef int _MOST_CHUNKS
+cdef tuple _MARKS
+
+cpdef bytes as_bytes(object data)
 
 cdef class WriteBuffer:
     cdef list _chunks
@@ -10,6 +13,7 @@ cdef class WriteBuffer:
     cdef readonly Py_ssize_t size
     cdef readonly Py_ssize_t high
     cdef readonly Py_ssize_t low
+    cdef readonly tuple marks
 
     cdef object _append(self, bytes data)
     @cython.locals(sent=Py_ssize_t)

@@ -8,10 +8,14 @@ Invariant: `size` is the number of bytes in `_chunks`, less the `_taken` first o
 chunk, which the kernel has already.
 """
 
+import sys
+
 from ..engine import native, syscalls
 
 _MOST_CHUNKS = 64  # how many chunks one system call takes; the kernel would take 1024
 HIGH_WATER = 64 * 1024  # bytes; asyncio's default
+
+_MARKS = (HIGH_WATER // 4, HIGH_WATER)
 
 
 def limits(high, low, default):
@@ -28,6 +32,16 @@ def limits(high, low, default):
     return high, low
 
 
+def whole(mark):
+    """The whole number that as many bytes are above, or not above, as are of `mark`: a float, say, or one too great."""
+    return int(mark) if mark < sys.maxsize else sys.maxsize
+
+
+def as_bytes(data):
+    """Bytes that nobody can change, of bytes of a derived class, or of anything else with the buffer protocol."""
+    return memoryview(data).tobytes()  # bytes() would ask the class
+
+
 class WriteBuffer:
     """Chunks of bytes on their way to a descriptor, and the marks of flow control."""
 
@@ -37,10 +51,11 @@ class WriteBuffer:
         self.size = 0  # bytes that wait
         self.high = HIGH_WATER  # above this many bytes the protocol is asked to pause
         self.low = HIGH_WATER // 4  # at this many or fewer it may go on
+        self.marks = _MARKS  # the same two as they were given, the lower first
 
     def append(self, data):
         """Add a chunk: bytes, or anything with the buffer protocol, of which a copy is kept."""
-        self._append(data if type(data) is bytes else bytes(data))
+        self._append(data if type(data) is bytes else as_bytes(data))
 
     def _append(self, data):
         if self._chunks is None:
@@ -122,5 +137,6 @@ class WriteBuffer:
         ValueError unless high >= low >= 0.
         """
         high, low = limits(high, low, HIGH_WATER)
-        self.high = high
-        self.low = low
+        self.marks = (low, high)
+        self.high = whole(high)
+        self.low = whole(low)
