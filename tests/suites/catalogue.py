@@ -127,9 +127,7 @@ SUITES = [
     Suite("jupyter_client", "tests", "pyzmq's sockets; kernels in processes", in_ci=False),
     Suite("aioftp", "tests", "pytest-asyncio: FTP", in_ci=False),
     Suite("zeroconf", "tests", "pytest-asyncio and asyncio.new_event_loop in threads: datagrams", in_ci=False),
-    Suite("aiostream", "tests", "pytest-asyncio", in_ci=False),
     Suite("asgiref", "tests", "pytest-asyncio; threads to and fro", in_ci=False),
-    Suite("aiojobs", "tests", "pytest-asyncio, aiohttp", in_ci=False),
     Suite("async-lru", "tests", "pytest-asyncio", in_ci=False),
 ]
 BY_NAME = {suite.name: suite for suite in SUITES}
