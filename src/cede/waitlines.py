@@ -551,7 +551,7 @@ class QueueCore(LoopBound):
     def _wakeup_next(self, waiters: Any) -> None:
         """Wake the first who waits in a line: `_getters`, `_putters`, or a deque of the caller's own."""
         if isinstance(waiters, WaitLine):
-            waiters._wake_next()
+            waiters.wake_next()
             return
         while waiters:
             waiter = waiters.popleft()

@@ -123,10 +123,13 @@ def read_expected() -> dict[str, str]:
 
 
 def read_different() -> dict[str, tuple[str, str, str]]:
-    """Return name: (asyncio's, cede's, why) of this version."""
+    """Return name: (asyncio's, cede's, why) of this version and speed."""
+    import cede
+
     rows = [line.split("\t") for line in DIFFERENT.read_text(encoding="utf-8").splitlines()[1:]]
     version = "%d.%d" % sys.version_info[:2]
-    return {name: (theirs, ours, why) for name, on, theirs, ours, why in rows if on == "all" or version in on.split()}
+    here = {"all", version, "compiled" if cede.compiled else "plain"}
+    return {name: (theirs, ours, why) for name, on, theirs, ours, why in rows if here & {*on.split()}}
 
 
 @pytest.fixture(scope="module")
