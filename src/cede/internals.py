@@ -59,14 +59,14 @@ class Internals:
     if _COMPILED:
 
         def _call_soon(self, callback: Any, args: Iterable[Any], context: Any) -> Any:
-            return Loop.call_soon(self, callback, *args, context=context)  # type: ignore[arg-type]
+            return Loop.call_soon(self, callback, *args, context=context)
 
     # --- The clock
 
     @property
     def _clock_resolution(self) -> float:
         """How near a timer must be, in seconds, to be due."""
-        return self._clock.resolution  # type: ignore[no-any-return]
+        return self._clock.resolution
 
     @_clock_resolution.setter
     def _clock_resolution(self, seconds: float) -> None:
@@ -102,7 +102,17 @@ class Internals:
             if not hasattr(self._poller, "collect"):
                 raise AttributeError(f"{self._poller!r} is no selector")
             self._face = face.Face(self, self._poller)
-        return self._face  # type: ignore[no-any-return]
+        return self._face
+
+    @_selector.setter
+    def _selector(self, selector: selectors.BaseSelector) -> None:
+        from .engine.pollers import face
+
+        # Order: whoever is watched is watched by one poller only.
+        poller = face.poller_of(selector)
+        face.move(self._poller, poller)
+        self._poller = poller
+        self._face = selector if isinstance(selector, face.Face) else None
 
     def _process_events(self, events: Iterable[Any]) -> None:
         """Tell the watchers what `_selector.select` returned."""
@@ -116,16 +126,16 @@ class Internals:
 
     @property
     def _ssock(self) -> socket.socket:
-        return self._waker._reader  # type: ignore[no-any-return]
+        return self._waker._reader
 
     @property
     def _csock(self) -> socket.socket:
-        return self._waker._writer  # type: ignore[no-any-return]
+        return self._waker._writer
 
     @property
     def _internal_fds(self) -> int:
         """How many descriptors are watched for the loop itself."""
-        return 0 if self.is_closed() else 1  # type: ignore[attr-defined]
+        return 0 if self.is_closed() else 1
 
 
 def _prefer_ours(cls: type) -> None:

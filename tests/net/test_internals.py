@@ -380,3 +380,38 @@ def test_a_mixin_that_derives_from_asyncios_loop_brings_only_what_is_its_own(new
     assert loop.run_until_complete(main()) == 5
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+class Counted(selectors.SelectSelector):
+    """A selector that counts its waits."""
+
+    waits = 0
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.waits += 1
+        return super().select(timeout)
+
+
+def test_another_selector_may_be_put_in_its_place_and_the_first_put_back(loop: Any, socket_pair: Any) -> None:
+    """Who was watched is watched on, by the one that is there."""
+    here, there = socket_pair
+    got: list[bytes] = []
+
+    def read() -> None:
+        got.append(here.recv(100))
+        loop.stop()
+
+    loop.add_reader(here, read)
+    first, other = loop._selector, Counted()
+    for selector, data in ((first, b"1"), (other, b"2"), (first, b"3")):
+        loop._selector = selector
+        assert loop._selector is selector
+        there.send(data)
+        loop.run_forever()
+        loop.run_until_complete(asyncio.sleep(0.001))
+        loop.call_soon_threadsafe(loop.stop)
+        loop.run_forever()
+    assert got == [b"1", b"2", b"3"]
+    assert other.waits > 0 and not other.get_map()
+    loop.remove_reader(here)
+    other.close()

@@ -329,8 +329,12 @@ cdef extern from *:
         if (pool && pool->count < CEDE_KEPT) pool->kept[pool->count++] = o;
         else PyObject_GC_Del(o);
     }
-    static int cede_publish(PyObject *kind, PyObject *name, PyObject *method) {
-        if (PyDict_SetItem(((PyTypeObject *)kind)->tp_dict, name, method) < 0) {
+    /* A built-in function in a class is no method: it is asked for by an object that makes one of it. */
+    static int cede_publish(PyObject *kind, PyObject *name, PyObject *function) {
+        PyObject *method = PyInstanceMethod_New(function);
+        int failed = method == NULL || PyDict_SetItem(((PyTypeObject *)kind)->tp_dict, name, method) < 0;
+        Py_XDECREF(method);
+        if (failed) {
             return -1;
         }
         PyType_Modified((PyTypeObject *)kind);

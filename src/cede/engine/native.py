@@ -47,17 +47,17 @@ def throw(context, coro, exc):
 
 
 # What the class of an exception has of its own under these names says nothing: they are the interpreter's.
-with_traceback = BaseException.with_traceback
 _traceback_of = BaseException.__traceback__.__get__
+with_traceback = BaseException.with_traceback
 
 
 def traceback_of(exc):
-    """The traceback of an exception, or None."""
+    """Return the traceback of an exception, or None."""
     return _traceback_of(exc)
 
 
 def _without_our_frame(exc):
-    traceback = traceback_of(exc)
+    traceback = _traceback_of(exc)
     return exc if traceback is None or traceback.tb_next is None else with_traceback(exc, traceback.tb_next)
 
 

@@ -27,7 +27,7 @@ class _System:
 
 class _Popen(subprocess.Popen[bytes]):
     def _execute_child(self, *args: Any, **kwargs: Any) -> None:
-        execute: Any = subprocess.Popen._execute_child  # type: ignore[attr-defined]
+        execute = getattr(subprocess.Popen, "_execute_child")  # noqa: B009  the stubs do not know it
         if isinstance(execute, FunctionType):  # else somebody's own
             names = {**execute.__globals__, "os": _System()}
             execute = FunctionType(execute.__code__, names, argdefs=execute.__defaults__, closure=execute.__closure__)

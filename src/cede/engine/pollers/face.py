@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from ..handles import deliver
 from .base import HANGUP, READABLE, WRITABLE, Poller, descriptor
+from .select import SelectorPoller
 
 
 class Face(selectors.BaseSelector):
@@ -96,6 +97,25 @@ class ReplacedSelect(Poller):
 
     def wait(self, timeout):
         tell(self._face, self._face.select(None if timeout < 0 else timeout))
+
+
+def poller_of(selector):
+    """Return the poller that waits by `selector`, any selector or the Face of a loop."""
+    return selector._poller if isinstance(selector, Face) else SelectorPoller(selector)
+
+
+def move(poller, other):
+    """Have the poller `other` watch all that `poller` watches, which watches nothing any more."""
+    if other is poller:
+        return
+    if isinstance(poller, SelectorPoller):
+        registered = poller.selector.get_map()
+        found = [(key.fd, key.data) for key in registered.values()] if isinstance(registered, Mapping) else []
+    else:
+        found = [(fd, poller.watcher(fd)) for fd in poller.watched()]
+    for fd, watcher in found:
+        poller.remove(fd)
+        other.add(fd, watcher, watcher._interest)
 
 
 def tell(selector, events):
