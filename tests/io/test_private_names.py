@@ -145,7 +145,7 @@ async def test_of_datagrams(loop):
 
 
 async def test_of_pipes(loop):
-    read_end, write_end = (open(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+    read_end, write_end = (os.fdopen(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb")))
     reading, _ = await loop.connect_read_pipe(asyncio.Protocol, read_end)
     writing, protocol = await loop.connect_write_pipe(asyncio.BaseProtocol, write_end)
     for transport, file in ((reading, read_end), (writing, write_end)):
@@ -171,7 +171,7 @@ async def test_of_pipes(loop):
 
 async def test_a_pipe_taken_from_its_transport_stays_open(loop):
     # aioconsole keeps the standard streams open so.
-    read_end, write_end = (open(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb")))
+    read_end, write_end = (os.fdopen(fd, mode, 0) for fd, mode in zip(os.pipe(), ("rb", "wb")))
     reading, _ = await loop.connect_read_pipe(asyncio.Protocol, read_end)
     writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, write_end)
     await turns()

@@ -60,7 +60,10 @@ def bind(sslcontext, sock, server_side, server_hostname):
 
 
 def can_bind(sslcontext, sock):
-    """Return True if TLS may be bound to the socket; a context with a `wrap_bio` of its own wants to be asked, and so does a class of sockets."""
+    """Return True if TLS may be bound to the socket.
+
+    A context with a `wrap_bio` of its own wants to be asked, and so does a class of sockets.
+    """
     return (
         type(sock) is socket.socket
         and getattr(sslcontext.wrap_bio, "__func__", None) is ssl.SSLContext.wrap_bio
