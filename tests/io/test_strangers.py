@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 
 import pytest
@@ -37,6 +39,15 @@ async def test_no_byte_goes_to_who_has_the_number_then(loop, recorder, end, dire
     assert stranger.recv(10) == b"not yours"
     for sock in (far, stranger, its_peer):
         sock.close()
+
+
+def given_to(sock, stranger, *rest):
+    """Close `sock`, and return `stranger` with the number it had, and the rest."""
+    number = sock.fileno()
+    sock.close()
+    os.dup2(stranger.fileno(), number)
+    stranger.close()
+    return socket.socket(fileno=number), *rest
 
 
 class Own(socket.socket):
@@ -114,3 +125,279 @@ async def test_what_a_class_raises_ends_the_connection(loop, recorder, loop_erro
     assert [context["exception"] for context in loop_errors] == ([error] if isinstance(error, ValueError) else [])
     loop_errors.clear()
     far.close()
+
+
+async def test_datagrams_go_through_the_class(loop):
+    class Masked(socket.socket):
+        def recvfrom(self, size, flags=0):
+            data, address = super().recvfrom(size, flags)
+            return data.swapcase(), address
+
+        def sendto(self, data, *rest):
+            return super().sendto(bytes(data).swapcase(), *rest)
+
+    class Answering(asyncio.DatagramProtocol):
+        def datagram_received(self, data, addr):
+            came.append(data)
+            transport.sendto(data, addr)
+
+    came = []
+    sock = Masked(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(Answering, sock=sock)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, sock.getsockname())
+        for text in (b"one", b"two"):  # the second comes from an address that is known
+            peer.send(text)
+            assert await loop.sock_recv(peer, 10) == text
+    assert came == [b"ONE", b"TWO"]
+    transport.abort()
+    await turns()
+
+
+async def test_connections_are_accepted_through_the_class(loop, recorder):
+    class Counting(socket.socket):
+        accepted = 0
+
+        def accept(self):
+            pair = super().accept()
+            Counting.accepted += 1
+            return pair
+
+    listening = Counting(socket.AF_INET, socket.SOCK_STREAM)
+    listening.bind(("127.0.0.1", 0))
+    server = await loop.create_server(recorder, sock=listening)
+    transport, protocol = await loop.create_connection(recorder, *listening.getsockname())
+    await turns()
+    assert Counting.accepted == 1
+    transport.close()
+    await protocol.lost
+    server.close()
+    await turns()
+
+
+async def test_sockets_that_are_awaited_are_asked_through_the_class(loop):
+    near, far = own_pair()
+    far.setblocking(False)
+    await loop.sock_sendall(near, b"sent")
+    assert await loop.sock_recv(far, 10) == b"SENT"
+    receiving = asyncio.ensure_future(loop.sock_recv(near, 10))
+    await turns()
+    await loop.sock_sendall(far, b"came")
+    assert await receiving == b"CAME"
+    await loop.sock_sendall(far, b"into")
+    buffer = bytearray(10)
+    assert await loop.sock_recv_into(near, buffer) == 4
+    assert buffer[:4] == b"INTO"
+    near.close()
+    far.close()
+
+
+async def test_tls_goes_through_the_class(world, loop, recorder):
+    class Counting(socket.socket):
+        received = sent = 0
+
+        def recv(self, *args):
+            data = super().recv(*args)
+            Counting.received += len(data)
+            return data
+
+        def send(self, data, *args):
+            count = super().send(data, *args)
+            Counting.sent += count
+            return count
+
+    near, far = world.tcp_pair()
+    near = Counting(near.family, near.type, near.proto, near.detach())
+    near.setblocking(False)
+    peer = world.peer(far, server_side=True)
+    shaking = asyncio.ensure_future(peer.shake_hands())
+    made = loop.create_connection(recorder, sock=near, ssl=world.client_context(), server_hostname="localhost")
+    transport, protocol = await made
+    await shaking
+    received, sent = Counting.received, Counting.sent
+    assert received > 0
+    assert sent > 0
+    transport.write(b"question")
+    assert await peer.receive(8) == b"question"
+    assert Counting.sent >= sent + 8
+    await peer.send(b"answer")
+    assert await protocol.got(6) == b"answer"
+    assert Counting.received >= received + 6
+    transport.abort()
+    peer.close()
+    await turns()
+
+
+# --- TLS
+
+
+@contextlib.contextmanager
+def stranger_at(sock):
+    """Close `sock`; give a stranger's two sockets, blocking, of which the first has the number then."""
+    stranger, its_peer = given_to(sock, *socket.socketpair())
+    try:
+        yield stranger, its_peer
+        its_peer.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            its_peer.recv(1)
+    finally:
+        stranger.close()
+        its_peer.close()
+
+
+@pytest.mark.parametrize("step", ["read", "write", "close"])
+async def test_no_byte_of_tls_goes_to_who_has_the_number_then(world, loop, recorder, step):
+    async with world.connected(recorder) as (transport, protocol, _peer):
+        transport.pause_reading()
+        with stranger_at(transport.get_extra_info("socket")._sock) as (stranger, its_peer):
+            its_peer.send(b"not yours")
+            if step == "read":
+                transport.resume_reading()
+            elif step == "write":
+                transport.write(b"secret")
+            else:
+                transport.close()
+            assert transport.is_closing()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                raise await asyncio.wait_for(protocol.lost, 5)
+            assert protocol.data == b""
+            assert stranger.recv(10) == b"not yours"
+
+
+@pytest.mark.parametrize("shaken", [True, False])
+async def test_tls_reads_nothing_of_a_stranger_whom_the_same_turn_brought(world, loop, recorder, shaken):
+    """The poller told of both sockets; what is called for the one gives the other's number away."""
+    strangers = []
+
+    class GivingAway(asyncio.Protocol):
+        def data_received(self, data):
+            strangers.extend(given_to(near, *socket.socketpair()))
+
+    near, far = world.tcp_pair()
+    peer = world.peer(far, server_side=True)
+    first, its_peer = socket.socketpair()
+    other, _ = await loop.create_connection(GivingAway, sock=first)
+    context = world.client_context()
+    connecting = asyncio.ensure_future(
+        loop.create_connection(recorder, sock=near, ssl=context, server_hostname="localhost")
+    )
+    if shaken:
+        await peer.shake_hands()
+        _, protocol = await connecting
+        answer = peer.sealed(b"data")
+    else:
+        assert await peer.receive_raw()
+        answer = b"\x15\x03\x03\x00\x02\x02\x28"  # an alert
+    await asyncio.sleep(0.01)  # else the poller may tell of the other first, whose last event it has not forgotten
+    its_peer.send(b"first")
+    far.send(answer)
+    await turns()
+    assert len(strangers) == 2
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        if shaken:
+            raise await asyncio.wait_for(protocol.lost, 5)
+        await asyncio.wait_for(connecting, 5)
+    assert not shaken or protocol.data == b""
+    other.abort()
+    for sock in (its_peer, far, *strangers):
+        sock.close()
+    await turns()
+
+
+# --- The new owner of the number
+
+
+@pytest.mark.parametrize("paused", [True, False])
+@pytest.mark.cede_only("asyncio refuses the new owner as long as the old transport is there")
+async def test_the_new_owner_is_let_in_and_the_old_transport_ends(loop, recorder, paused):
+    near, far = socket.socketpair()
+    transport, protocol = await loop.create_connection(recorder, sock=near)
+    await turns()
+    if paused:
+        transport.pause_reading()
+    number = near.fileno()
+    mine, theirs = given_to(near, *socket.socketpair())
+    fresh, its_protocol = await loop.create_connection(recorder, sock=mine)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        raise await asyncio.wait_for(protocol.lost, 5)
+    with pytest.raises(RuntimeError, match="is used by transport"):
+        loop.add_reader(number, turns)
+    theirs.send(b"hello")
+    assert await its_protocol.got(5) == b"hello"
+    fresh.write(b"answer")
+    assert theirs.recv(10) == b"answer"
+    fresh.abort()
+    far.close()
+    theirs.close()
+    await turns()
+    assert transport.is_closing()
+
+
+@pytest.mark.cede_only("asyncio's old transport goes on as if nothing had happened")
+async def test_an_accepted_connection_with_the_number_ends_the_old_transport(loop, recorder):
+    class Accepting(socket.socket):
+        def accept(self):
+            connection, address = super().accept()
+            return *given_to(near, connection), address
+
+    near, far = socket.socketpair()
+    transport, protocol = await loop.create_connection(recorder, sock=near)
+    listening = Accepting()
+    listening.bind(("127.0.0.1", 0))
+    server = await loop.create_server(recorder, sock=listening)
+    with far, socket.create_connection(listening.getsockname()):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            raise await asyncio.wait_for(protocol.lost, 5)
+        assert transport.is_closing()
+    server.close()
+    await turns()
+
+
+@pytest.mark.parametrize("kind", ["datagram", "read", "write"])
+@pytest.mark.cede_only("asyncio watches whoever has the number")
+async def test_nobody_else_is_watched_by_a_transport_of_another_kind(loop, kind):
+    lost = loop.create_future()
+
+    class Protocol(asyncio.DatagramProtocol, asyncio.Protocol):
+        def connection_lost(self, exc):
+            lost.set_result(exc)
+
+        def datagram_received(self, data, addr):
+            came.append(data)
+
+        def data_received(self, data):
+            came.append(data)
+
+    came = []
+    near, far = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+    near.setblocking(False)
+    if kind == "datagram":
+        transport, _ = await loop.create_datagram_endpoint(Protocol, sock=near)
+    elif kind == "read":
+        transport, _ = await loop.connect_read_pipe(Protocol, near)
+    else:
+        transport, _ = await loop.connect_write_pipe(Protocol, near)
+    await turns()
+    if kind == "write":
+        loop.remove_reader(near)
+        stranger, its_peer = given_to(near, *socket.socketpair())
+        stranger.setblocking(False)
+        while True:  # so full that what the transport writes has to wait
+            try:
+                stranger.send(bytes(100_000))
+            except BlockingIOError:
+                break
+        transport.write(b"secret")
+    else:
+        transport.pause_reading()
+        stranger, its_peer = given_to(near, *socket.socketpair())
+        its_peer.send(b"not yours")
+        transport.resume_reading()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        raise await asyncio.wait_for(lost, 5)
+    assert came == []
+    for sock in (far, stranger, its_peer):
+        sock.close()
+    await turns()

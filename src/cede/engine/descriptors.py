@@ -106,11 +106,14 @@ class Descriptors:
             del self._transports[fd]
 
     def _unclaimed(self, fileobj):
-        """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it."""
+        """The descriptor of `fileobj`. RuntimeError if a transport that is not closing owns it.
+
+        A transport whose socket the program closed owns nothing, and ends.
+        """
         fd = descriptor(fileobj)
         reference = self._transports.get(fd)
         transport = None if reference is None else reference()
-        if transport is not None and not transport.is_closing():
+        if transport is not None and not transport.is_closing() and not transport._end_if_gone():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
         return fd
 

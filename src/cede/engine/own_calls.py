@@ -2,10 +2,11 @@
 
 Programs wrap functions of `os` to find what blocks the loop's thread (blockbuster is such a program). These are not
 theirs: what cede asks is about descriptors that do not block, about a file that a server made, or about a child that
-has ended.
+has ended; and nobody sleeps for longer than it takes another thread to have its turn.
 """
 
 import os
+import time
 
 close = os.close
 fstat = os.fstat
@@ -14,6 +15,7 @@ remove = os.remove
 set_blocking = getattr(os, "set_blocking", None)
 get_blocking = getattr(os, "get_blocking", None)
 sendfile = getattr(os, "sendfile", None)
+sleep = time.sleep
 stat = os.stat
 waitpid = getattr(os, "waitpid", None)
 write = os.write

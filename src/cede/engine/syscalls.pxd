@@ -433,6 +433,11 @@ cdef inline object read_buffer(Py_ssize_t size):
 cdef inline object read(int fd, object buffer, Py_ssize_t size):
     return cede_read(fd, buffer, size)
 
+cdef inline int number_of(object sock) except? -2:
+    if cede_is_plain(sock):
+        return cede_number(sock)
+    return sock.fileno()
+
 cdef inline object receive(object sock, int fd, object buffer, Py_ssize_t size):
     if cede_is_plain(sock):
         return cede_receive(cede_number(sock), buffer, size)

@@ -87,6 +87,11 @@ def read(fd, buffer, size):
         return None
 
 
+def number_of(sock):
+    """The descriptor that a socket has now, -1 if it was closed or detached."""
+    return sock.fileno()
+
+
 def receive(sock, fd, buffer, size):
     """Read at most `size` bytes from a socket, as `read` does; compiled, also from a blocking one without blocking."""
     try:

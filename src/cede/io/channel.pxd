@@ -10,7 +10,7 @@ cdef class Channel(Watcher):
     cdef readonly Loop _loop
     cdef int _fd
     cdef public object _protocol
-    cdef public dict _extra
+    cdef dict _facts
     cdef object _context
     cdef readonly unsigned char _state
     cdef unsigned char _connected
@@ -25,6 +25,8 @@ cdef class Channel(Watcher):
     @cython.locals(loop=Loop)
     cdef object _soon(self, object callback, object argument)
     cdef object _update_interest(self)
+    cdef bint _is_gone(self) except -1
+    cpdef bint _end_if_gone(self) except -1
     cdef bint _is_reading(self) noexcept
     cdef object _pause_reading(self)
     cdef object _resume_reading(self)

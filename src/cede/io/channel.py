@@ -12,7 +12,9 @@ Law: `connection_made` comes first, `connection_lost` last, each once, and all c
 run in the channel's context.
 """
 
+import errno
 import logging
+import os
 
 from ..engine import native
 from ..engine.handles import Watcher
@@ -37,7 +39,7 @@ class Channel(Watcher):
         self._loop = loop
         self._fd = fd
         self._protocol = None
-        self._extra = extra  # dict of what get_extra_info knows, or None
+        self._facts = extra  # dict of what get_extra_info knows, or None
         self._context = native.copy_context() if context is None else context
         self._state = _OPEN
         self._connected = False  # True iff the protocol is owed a connection_lost
@@ -74,6 +76,39 @@ class Channel(Watcher):
     def is_closing(self):
         """Return True if the transport is closing or closed."""
         return self._state != _OPEN
+
+    def _is_gone(self):
+        """Whether the program closed or detached the file: somebody else may have the number."""
+        return False
+
+    def _end_if_gone(self):
+        """End the connection if the file is gone, and return True then."""
+        if not self._is_gone():
+            return False
+        self._force_close(bad_descriptor())
+        return True
+
+    # asyncio: names from inside of its transports, which programs use.
+
+    @property
+    def _sock_fd(self):
+        return self._fd
+
+    @property
+    def _fileno(self):
+        return self._fd
+
+    @property
+    def _extra(self):
+        return self._facts
+
+    @property
+    def _closing(self):
+        return self.is_closing()
+
+    @property
+    def _conn_lost(self):
+        return self._writes_lost + (self._state == _LOST)
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -147,6 +182,11 @@ class Channel(Watcher):
 
     def _release(self):
         """Close the file, and let go of everything that refers here."""
+
+
+def bad_descriptor():
+    """What the system says of a number that is nobody's."""
+    return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def asked(question):

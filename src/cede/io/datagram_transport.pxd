@@ -9,17 +9,18 @@ cdef object _BUFFER
 cdef int _READABLE, _WRITABLE, _OPEN, _CLOSING, _LOST
 
 cdef class DatagramTransport(Endpoint):
-    cdef object _address
+    cdef readonly object _address
     cdef object _queue
     cdef int _most
     cdef int _calm
-    cdef int _largest
+    cdef Py_ssize_t _largest
     cdef bint _is_connected
     cdef bint _is_internet
     cdef object _last
     cdef object _known
 
     cdef object _update_interest(self)
+    cdef object _displaced(self)
     cdef object _on_ready(self, int events)
     @cython.locals(most=int, pair=tuple)
     cdef void _receive(self) except *

@@ -57,11 +57,11 @@ class DatagramTransport(Endpoint):
         self._is_internet = sock.family in _INTERNET and type(sock) is socket.socket
         self._last = syscalls.address_buffer()  # where the last datagram came from, and what that is to people
         self._known = None
-        self._extra["socket"] = TransportSocket(sock)
-        self._extra["sockname"] = asked(sock.getsockname)
-        if "peername" not in self._extra:
-            self._extra["peername"] = asked(sock.getpeername)
-        self._is_connected = bool(self._extra["peername"])  # True iff all goes to a peer that the kernel knows
+        self._facts["socket"] = TransportSocket(sock)
+        self._facts["sockname"] = asked(sock.getsockname)
+        if "peername" not in self._facts:
+            self._facts["peername"] = asked(sock.getpeername)
+        self._is_connected = bool(self._facts["peername"])  # True iff all goes to a peer that the kernel knows
         loop._claim(self._fd, self)
         self._begin(waiter)
 
@@ -70,16 +70,38 @@ class DatagramTransport(Endpoint):
     def __class__(self):
         return _Face
 
+    # asyncio: names from inside of its transports, which programs use, and set.
+
     @property
     def _sock(self):
         return self._file
+
+    @property
+    def _buffer(self):
+        """(datagram, address) of what waits; a copy."""
+        return self._queue.copy()
+
+    @property
+    def max_size(self):
+        """How many bytes of a datagram are received; the rest is lost."""
+        return self._largest
+
+    @max_size.setter
+    def max_size(self, value):
+        if value < 0:
+            raise ValueError(f"max_size ({value!r}) must be >= 0")
+        self._largest = value
 
     def _update_interest(self):
         interest = _READABLE if self._is_reading() else 0
         if self._queue and self._state != _LOST:
             interest |= _WRITABLE
-        if interest != self._interest:
+        if interest != self._interest and not (interest & ~self._interest and self._end_if_gone()):
             self._loop._watch(self._fd, self, interest)
+
+    def _displaced(self):
+        Endpoint._displaced(self)
+        self._end_if_gone()
 
     def _on_ready(self, events):
         if events & _READABLE:

@@ -9,9 +9,11 @@ cdef class Endpoint(Channel):
     cdef tuple _marks
 
     cdef object _init(self, Loop loop, object file, object protocol, dict extra, object context)
+    cdef bint _is_gone(self) except -1
     cdef object _set_limits(self, object high, object low)
     cdef object _maybe_pause_protocol(self)
     cdef object _maybe_resume_protocol(self)
     cdef object _drop_waiting(self)
     cdef object _release(self)
+    cdef object _close_file(self)
     cdef object _abandoned(self)

@@ -35,11 +35,17 @@ class Endpoint(Channel):
 
     def get_extra_info(self, name, default=None):
         """Return what is known under `name`, else `default`."""
-        return self._extra.get(name, default)
+        return self._facts.get(name, default)
 
     def set_protocol(self, protocol):
         """Have `protocol` called from now on."""
         self._protocol = protocol
+
+    def _is_gone(self):
+        try:
+            return self._file is not None and self._file.fileno() != self._fd
+        except ValueError:  # a file that is closed
+            return True
 
     # --- Flow control -----------------------------------------------------------------------------
 
@@ -66,11 +72,15 @@ class Endpoint(Channel):
         self._waiting = 0
 
     def _release(self):
-        self._file.close()
+        self._close_file()
         self._protocol = None
+
+    def _close_file(self):
+        if self._file is not None:  # else the program took it
+            self._file.close()
 
     def _abandoned(self):
         """What each subclass calls in its `__del__`, which compiled classes do not inherit."""
-        if self._connected:
+        if self._connected and self._file is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
             self._file.close()

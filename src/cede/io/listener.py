@@ -122,7 +122,7 @@ class Listener(Watcher):
 
     def _resume(self):
         self._retry = None
-        if not self._closed:
+        if not self._closed and syscalls.number_of(self._sock) == self._fd:  # else the number may be somebody else's
             self._loop._watch(self._fd, self, READABLE)
 
     def close(self):

@@ -43,7 +43,7 @@ class ReadPipeTransport(Endpoint):
         mode = info.st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is for pipes/sockets only.")
-        self._extra["pipe"] = pipe
+        self._facts["pipe"] = pipe
         self._watched = False  # True iff the loop calls _read_ready
         self._reads_on = False  # True iff _read_on is scheduled
         self._shared = take(self._fd, info)
@@ -58,9 +58,15 @@ class ReadPipeTransport(Endpoint):
     def _pipe(self):
         return self._file if self._connected else None
 
+    @_pipe.setter
+    def _pipe(self, value):
+        self._file = value  # None: the pipe is the program's again, to close and to keep open
+
     def _update_interest(self):
         wanted = self._is_reading()
         if wanted and not self._watched and not self._reads_on:
+            if self._end_if_gone():
+                return
             try:
                 self._loop._add_reader(self._fd, self._read_ready, context=self._context)
             except PermissionError:
@@ -144,7 +150,7 @@ class WritePipeTransport(Endpoint):
         is_fifo = stat.S_ISFIFO(mode)
         if not (is_fifo or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)):
             raise ValueError("Pipe transport is only for pipes, sockets and character devices")
-        self._extra["pipe"] = pipe
+        self._facts["pipe"] = pipe
         self._out = WriteBuffer()
         self._watched = False  # True iff the loop calls _write_ready
         # True iff readability means that the other end was closed.
@@ -175,6 +181,10 @@ class WritePipeTransport(Endpoint):
     def _pipe(self):
         return self._file if self._connected else None
 
+    @_pipe.setter
+    def _pipe(self, value):
+        self._file = value  # None: the pipe is the program's again, to close and to keep open
+
     def _started(self, waiter):
         if self._end_is_told and self._state == _OPEN:
             self._loop._add_reader(self._fd, self._other_end_closed, context=self._context)
@@ -183,6 +193,8 @@ class WritePipeTransport(Endpoint):
     def _update_interest(self):
         wanted = self._out.size > 0 and self._state != _LOST
         if wanted and not self._watched:
+            if self._end_if_gone():
+                return
             self._loop._add_writer(self._fd, self._write_ready, context=self._context)
         elif self._watched and not wanted:
             self._loop._remove_writer(self._fd)
@@ -246,6 +258,11 @@ class WritePipeTransport(Endpoint):
     def _drop_waiting(self):
         self._out.clear()
         self._waiting = 0
+
+    # asyncio: what waits, as it keeps it; a copy.
+    @property
+    def _buffer(self):
+        return bytearray(b"".join(self._out.waiting()) if self._out.size else b"")
 
     def get_write_buffer_size(self):
         """Return how many bytes the kernel has not taken yet."""

@@ -18,7 +18,8 @@ cdef class StreamTransport(Channel):
     cdef unsigned char _at_eof
     cdef unsigned char _eof_asked
     cdef unsigned char _buffered
-    cdef int _read_size
+    cdef Py_ssize_t _read_size
+    cdef Py_ssize_t _most_read
     cdef WriteBuffer _out
     cdef object _empty_waiter
     cdef object _socket_info
@@ -39,6 +40,8 @@ cdef class StreamTransport(Channel):
     cdef bint _wants_data(self) noexcept
     @cython.locals(interest=int)
     cdef object _update_interest(self)
+    cdef bint _is_gone(self) except -1
+    cdef object _displaced(self)
     @cython.locals(left=int, count=Py_ssize_t, full=bint)
     cdef object _read(self)
     @cython.locals(count=Py_ssize_t)

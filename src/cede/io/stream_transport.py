@@ -10,9 +10,7 @@ Its states are a channel's (`channel.py`). It is CLOSING also after the peer's E
 """
 
 import asyncio
-import errno
 import logging
-import os
 import socket
 import sys
 import warnings
@@ -32,7 +30,7 @@ _CLOSING = CLOSING
 _LOST = LOST
 
 _READ_SIZE = 64 * 1024  # bytes; the shared buffer
-_LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's, for streams that fill the shared buffer
+_LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's `max_size`, for streams that fill the shared buffer
 _SMALL_READ = 32 * 1024  # bytes; less than that, and the shared buffer will do again
 _READS_PER_EVENT = 4  # how often a stream that fills its buffer is read before others have their turn
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
@@ -77,10 +75,11 @@ class StreamTransport(Channel):
         self._at_eof = False  # True iff the peer will send no more
         self._eof_asked = False  # True iff write_eof was called: shut down once the buffer is empty
         self._read_size = _READ_SIZE  # how much the next read asks for
+        self._most_read = _LARGE_READ_SIZE  # how much a read asks for at most
         self._out = WriteBuffer()
         self._empty_waiter = None  # the future of sendfile, which waits for an empty buffer
         self._socket_info = None  # what get_extra_info("socket") gave
-        # Addresses: None until they were asked for, or if the system does not know; not in `_extra`, which few need.
+        # Addresses: None until they were asked for, or if the system does not know; not in `_facts`, which few need.
         self._peername = None
         self._sockname = None
         self._buffered = False  # True iff the protocol is a BufferedProtocol
@@ -117,8 +116,8 @@ class StreamTransport(Channel):
 
     def get_extra_info(self, name, default=None):
         """Return what is known under `name`: "socket", "sockname", "peername" and others; else `default`."""
-        if self._extra is not None and name in self._extra:
-            return self._extra[name]
+        if self._facts is not None and name in self._facts:
+            return self._facts[name]
         if name == "socket":
             if self._socket_info is None:
                 self._socket_info = TransportSocket(self._sock)
@@ -141,7 +140,7 @@ class StreamTransport(Channel):
 
     def _remember_name(self):
         """Ask for our own address before the socket is closed: afterwards the system does not know it."""
-        if self._extra is None or "sockname" not in self._extra:
+        if self._facts is None or "sockname" not in self._facts:
             self._own_name()
 
     def set_protocol(self, protocol):
@@ -151,6 +150,41 @@ class StreamTransport(Channel):
     def _set_protocol(self, protocol):
         self._protocol = protocol
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    # asyncio: names from inside of its transports, which programs use, and set.
+
+    @property
+    def _extra(self):
+        if self._facts is None:
+            self._facts = {}
+        for name in ("socket", "sockname", "peername"):
+            self._facts.setdefault(name, self.get_extra_info(name))
+        return self._facts
+
+    @property
+    def _buffer(self):
+        """What waits to be sent, as asyncio keeps it; a copy."""
+        return self._out.waiting()
+
+    @property
+    def _eof(self):
+        return self._eof_asked
+
+    @_eof.setter
+    def _eof(self, value):
+        self._eof_asked = bool(value)
+
+    @property
+    def max_size(self):
+        """How many bytes are read at once at most."""
+        return self._most_read
+
+    @max_size.setter
+    def max_size(self, value):
+        if value < 1:
+            raise ValueError(f"max_size ({value!r}) must be > 0")
+        self._most_read = value
+        self._read_size = min(_READ_SIZE, value)
 
     # --- Readiness --------------------------------------------------------------------------------
 
@@ -192,11 +226,15 @@ class StreamTransport(Channel):
         if self._out.size and self._state != _LOST:
             interest |= _WRITABLE
         if interest != self._interest:
-            if interest & ~self._interest and self._sock.fileno() != self._fd:
-                # The program closed the socket, and somebody else may have the number.
-                self._force_close(OSError(errno.EBADF, os.strerror(errno.EBADF)))
-            else:
+            if not (interest & ~self._interest and self._end_if_gone()):
                 self._loop._watch(self._fd, self, interest)
+
+    def _is_gone(self):
+        return syscalls.number_of(self._sock) != self._fd
+
+    def _displaced(self):
+        Channel._displaced(self)
+        self._end_if_gone()
 
     # --- Reading ----------------------------------------------------------------------------------
 
@@ -220,8 +258,8 @@ class StreamTransport(Channel):
             count = len(data)
             full = count == self._read_size
             if full:
-                self._read_size = _LARGE_READ_SIZE
-            elif count < _SMALL_READ:
+                self._read_size = self._most_read
+            elif count < _SMALL_READ and self._read_size > _READ_SIZE:
                 self._read_size = _READ_SIZE
             try:
                 native.call_method(self._context, self._protocol, "data_received", data)

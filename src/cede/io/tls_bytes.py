@@ -122,7 +122,7 @@ class TlsBytesTransport(TlsTransport):
 
     def get_extra_info(self, name, default=None):
         """Return what is known under `name`, here or in the lower transport; else `default`."""
-        if name in self._extra or name in _LEARNED_LATE:
+        if name in self._facts or name in _LEARNED_LATE:
             return TlsTransport.get_extra_info(self, name, default)
         return default if self._lower is None else self._lower.get_extra_info(name, default)
 

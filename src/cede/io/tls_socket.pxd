@@ -17,6 +17,7 @@ cdef class TlsSocketTransport(TlsTransport):
 
     cdef object _call(self, object callback, tuple args)
     cdef object _tell(self, str name, object arg)
+    cdef object _check_file(self)
     cdef object _read_soon(self)
     @cython.locals(interest=int)
     cdef object _update_interest(self)

@@ -17,6 +17,7 @@ from ssl import SSLWantReadError, SSLWantWriteError
 
 from ..engine import native, syscalls
 from ..engine.pollers.base import READABLE, WRITABLE
+from .channel import bad_descriptor
 from .tls_transport import TlsTransport
 
 _OPEN = 0  # as in tls_transport
@@ -59,7 +60,10 @@ def bind(sslcontext, sock, server_side, server_hostname):
 
 
 def can_bind(sslcontext, sock):
-    """Return True if TLS may be bound to the socket; a context with a `wrap_bio` of its own wants to be asked, and so does a class of sockets."""
+    """Return True if TLS may be bound to the socket.
+
+    A context with a `wrap_bio` of its own wants to be asked, and so does a class of sockets.
+    """
     return (
         type(sock) is socket.socket
         and getattr(sslcontext.wrap_bio, "__func__", None) is ssl.SSLContext.wrap_bio
@@ -83,7 +87,7 @@ def take_socket(transport):
     transport._connected = False
     transport._protocol = None
     names = {name: transport.get_extra_info(name) for name in ("peername", "sockname")}
-    taken = (transport._sock, {**(transport._extra or {}), **names}, transport._server, transport._context)
+    taken = (transport._sock, {**(transport._facts or {}), **names}, transport._server, transport._context)
     transport._server = None
     return taken
 
@@ -117,7 +121,7 @@ class TlsSocketTransport(TlsTransport):
         self._corks = is_tcp and _TCP_CORK != 0
         if is_tcp:
             syscalls.set_nodelay(sock, self._fd)
-        if "peername" not in self._extra:
+        if "peername" not in self._facts:
             self._peer_name()  # a peer that is gone later has no name any more
         loop._claim(self._fd, self)
         if server is not None:
@@ -130,6 +134,10 @@ class TlsSocketTransport(TlsTransport):
     def _tell(self, name, arg):
         return native.call_method(self._context, self._protocol, name, arg)
 
+    def _check_file(self):
+        if syscalls.number_of(self._sock) != self._fd:
+            raise bad_descriptor()
+
     def _read_soon(self):
         # In a copy of the context: the protocol's own may be entered only once at a time.
         self._loop.call_soon(self._read_on)
@@ -141,7 +149,7 @@ class TlsSocketTransport(TlsTransport):
                 interest |= self._write_needs
         else:
             interest = 0 if self._state == _LOST else self._needs
-        if interest != self._interest:
+        if interest != self._interest and not (interest & ~self._interest and self._end_if_gone()):
             self._loop._watch(self._fd, self, interest)
 
     def _hung_up(self):

@@ -19,7 +19,7 @@ cdef class TlsTransport(StreamTransport):
     cdef int _needs
     cdef int _read_needs
     cdef int _write_needs
-    cdef object _buffer
+    cdef object _memory
     cdef bint _unread
     cdef object _read_error
     cdef bint _no_answer
@@ -33,6 +33,7 @@ cdef class TlsTransport(StreamTransport):
     cdef object _tell(self, str name, object arg)
     cdef object _act_on(self, int events)
     cdef bint _ended(self) except -1
+    cdef object _check_file(self)
     cdef object _push(self)
     cdef bint _hung_up(self) except -1
     cdef object _shake_hands(self)

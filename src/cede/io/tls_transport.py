@@ -11,6 +11,7 @@
     HANDSHAKING -> OPEN -> SHUTTING_DOWN -> LOST;  from each straight to LOST
 
 OpenSSL does the work and says by exceptions what it waits for. Facts about it that shape this file:
+- It uses the descriptor's number. So before each of its steps the socket is asked whether that is still its own.
 - A read hands out one record at most, 16 KiB. After a record that is not full the road is asked whether more waits,
   not OpenSSL: an attempt in vain costs an exception.
 - What a small read leaves of a record waits inside OpenSSL, and no poller tells of it (`_unread`).
@@ -95,14 +96,14 @@ class TlsTransport(StreamTransport):
         self._needs = _READABLE  # what the handshake or the shutdown waits for
         self._read_needs = _READABLE  # what reading waits for; WRITABLE while OpenSSL must write first
         self._write_needs = _WRITABLE
-        self._buffer = _buffer_of(self._loop)
+        self._memory = _buffer_of(self._loop)
         self._unread = False  # True iff bytes wait where no poller tells of them
         self._read_error = None  # what reading met behind data that was not handed on yet
         self._no_answer = False  # True iff the peer's end came without close_notify: it sends none now
         self._eof_told = False  # True iff the protocol's eof_received was called
         self._shut_down = False  # True iff the shutdown went through
         self._connected = connected
-        self._extra = {"sslcontext": sslcontext} if self._extra is None else {**self._extra, "sslcontext": sslcontext}
+        self._facts = {"sslcontext": sslcontext} if self._facts is None else {**self._facts, "sslcontext": sslcontext}
         self._read_limits = _READ_LIMITS
         self._out.set_limits(_HIGH_WATER, _HIGH_WATER // 4)
 
@@ -115,6 +116,9 @@ class TlsTransport(StreamTransport):
     def _tell(self, name, arg):
         """Call the protocol's method `name` with `arg` in the right context."""
         raise NotImplementedError
+
+    def _check_file(self):
+        """OSError (EBADF) if the descriptor is not this connection's any more. Called before each step of OpenSSL."""
 
     def _push(self):
         """Carry away what OpenSSL left to send. Called after each of its steps."""
@@ -143,10 +147,10 @@ class TlsTransport(StreamTransport):
 
     def get_extra_info(self, name, default=None):
         """Return what is known under `name`: also "sslcontext", "ssl_object", "peercert", "cipher", "compression"."""
-        if name in self._extra:
-            return self._extra[name]
-        if name in _LEARNED_LATE and "ssl_object" in self._extra:
-            value = self._extra[name] = getattr(self._ssl_object, _LEARNED_LATE[name])()
+        if name in self._facts:
+            return self._facts[name]
+        if name in _LEARNED_LATE and "ssl_object" in self._facts:
+            value = self._facts[name] = getattr(self._ssl_object, _LEARNED_LATE[name])()
             return value
         return StreamTransport.get_extra_info(self, name, default)
 
@@ -212,6 +216,7 @@ class TlsTransport(StreamTransport):
 
     def _shake_hands(self):
         try:
+            self._check_file()
             self._call(self._ssl_object.do_handshake, ())
         except SSLWantReadError:
             self._needs = _READABLE
@@ -252,7 +257,7 @@ class TlsTransport(StreamTransport):
         self._stop_timer()
         if self._loop.get_debug():
             logger.debug("%r: SSL handshake is done: %s", self, self._ssl_object.version())
-        self._extra["ssl_object"] = self._ssl_object
+        self._facts["ssl_object"] = self._ssl_object
         self._state = _OPEN
         if not self._connected:
             self._connected = True
@@ -285,6 +290,7 @@ class TlsTransport(StreamTransport):
         room = len(buffer)
         needs = _READABLE
         target = buffer
+        self._check_file()
         try:
             while True:
                 count = self._tls.read(room - total, target)
@@ -321,9 +327,9 @@ class TlsTransport(StreamTransport):
     def _read(self):
         """Hand the protocol what has come."""
         try:
-            count = self._decrypt(self._buffer)
+            count = self._decrypt(self._memory)
             if count:
-                self._tell("data_received", self._buffer[:count].tobytes())
+                self._tell("data_received", self._memory[:count].tobytes())
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -442,6 +448,7 @@ class TlsTransport(StreamTransport):
         """Give OpenSSL what the kernel takes of it; act on what then holds."""
         if self._state == _OPEN:
             try:
+                self._check_file()
                 self._encrypt()
             except (SystemExit, KeyboardInterrupt):
                 raise
@@ -511,6 +518,7 @@ class TlsTransport(StreamTransport):
     def _advance_shutdown(self):
         """Send what is left, then close_notify, then wait for the peer's."""
         try:
+            self._check_file()
             if self._out.size:
                 self._encrypt()
                 self._needs = self._write_needs
@@ -540,7 +548,7 @@ class TlsTransport(StreamTransport):
 
     def _read_in_vain(self):
         """Drop what the peer sends while it still has to take something: it may not do so before it was heard."""
-        self._decrypt(self._buffer)
+        self._decrypt(self._memory)
         if self._read_error is not None:
             exc = self._read_error
             self._read_error = None

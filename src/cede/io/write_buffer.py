@@ -8,6 +8,7 @@ Invariant: `size` is the number of bytes in `_chunks`, less the `_taken` first o
 chunk, which the kernel has already.
 """
 
+import collections
 import sys
 
 from ..engine import native, syscalls
@@ -124,6 +125,12 @@ class WriteBuffer:
             done += 1
         del self._chunks[:done]
         self._taken = count
+
+    def waiting(self):
+        """What waits, as asyncio's transports of streams keep it: views in a deque, before 3.12 one bytearray."""
+        first, *others = self._chunks or [b""]
+        chunks = [memoryview(first)[self._taken :], *map(memoryview, others)] if first else []
+        return collections.deque(chunks) if sys.version_info >= (3, 12) else bytearray(b"".join(chunks))
 
     def clear(self):
         """Forget everything."""

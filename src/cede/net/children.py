@@ -225,6 +225,11 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         _warn_unclosed(self)
         self.close()
 
+    # asyncio: programs take the Popen object from here.
+    @property
+    def _proc(self) -> Any:
+        return self._process
+
     # --- What users call
 
     def set_protocol(self, protocol: Any) -> None:

@@ -11,16 +11,13 @@ import concurrent.futures
 import functools
 import inspect
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+from ..engine import own_calls
 from ..engine.futures import release
 from .awaiting import next_turn
-
-
-_let_others_run = time.sleep  # of the time of import: not the program's, which tools may wrap
 
 
 def run_in_executor(
@@ -89,7 +86,7 @@ async def shutdown_default_executor(loop: Any, timeout: float | None = None) -> 
     else:
         # It has nothing left to do but to end. `join` would wait for a lock in the loop's thread.
         while thread.is_alive():
-            _let_others_run(0)
+            own_calls.sleep(0)  # lets others run
             await next_turn
 
 
