@@ -163,7 +163,9 @@ async def test_of_pipes(loop):
     assert len(writing._buffer) == writing.get_write_buffer_size() > 0
     writing.abort()
     reading.close()
-    assert (writing._closing, writing._conn_lost, reading._closing) == (True, 1, True)
+    assert (writing._closing, writing._conn_lost, reading._closing) == (True, 0, True)
+    writing.write(b"in vain")
+    assert writing._conn_lost == 1
     await turns()
     assert reading._pipe is None
     assert writing._pipe is None

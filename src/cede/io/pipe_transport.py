@@ -259,7 +259,11 @@ class WritePipeTransport(Endpoint):
         self._out.clear()
         self._waiting = 0
 
-    # asyncio: what waits, as it keeps it; a copy.
+    # asyncio: names from inside of it; that it is closed does not count as a write in vain, and what waits is a copy.
+    @property
+    def _conn_lost(self):
+        return self._writes_lost
+
     @property
     def _buffer(self):
         return bytearray(b"".join(self._out.waiting()) if self._out.size else b"")
