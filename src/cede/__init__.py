@@ -37,7 +37,7 @@ def _is_subinterpreter() -> bool:
     if hasattr(_thread, "_is_main_interpreter"):
         return not _thread._is_main_interpreter()
     try:
-        import _xxsubinterpreters as interpreters  # Python before 3.13
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]  # before 3.13
     except ImportError:
         return False
     here: bool = interpreters.get_current() != interpreters.get_main()
