@@ -8,7 +8,6 @@ import pytest
 
 import cede
 
-
 MANY = 50_000 if cede.compiled else 10_000
 
 

@@ -220,6 +220,8 @@ def test_methods_tell_their_signatures_and_docstrings(kind: type) -> None:
         member = inspect.getattr_static(kind, name)
         if callable(member) and member is not inspect.getattr_static(object, name, None) and name != "__class__":
             inspect.signature(getattr(kind, name))
-            if kind.__flags__ & HEAP_TYPE == 0:  # a class of Python's in a compiled module tells it in its docstrings, too
+            if (
+                kind.__flags__ & HEAP_TYPE == 0
+            ):  # a class of Python's in a compiled module tells it in its docstrings, too
                 assert not (member.__doc__ or "").startswith(name + "(")
     assert not (kind.__doc__ or "").startswith(kind.__name__ + "(")

@@ -354,9 +354,7 @@ async def test_the_end_of_a_stream_that_the_loop_upgraded_is_no_warning(world, l
     peer = world.peer(theirs, server_side=True)
     shaking = asyncio.ensure_future(peer.shake_hands())
     protocol = writer.transport.get_protocol()
-    upgraded = await loop.start_tls(
-        writer.transport, protocol, world.client_context(), server_hostname="localhost"
-    )
+    upgraded = await loop.start_tls(writer.transport, protocol, world.client_context(), server_hostname="localhost")
     await shaking
     await loop.sock_sendall(theirs, peer.close_notify())
     assert await asyncio.wait_for(reader.read(), 5) == b""

@@ -437,12 +437,16 @@ def unread_and_reset(sock):
 
 @pytest.mark.cede_only("asyncio throws the data away")
 @pytest.mark.parametrize("package", [cede, asyncio])
-@pytest.mark.parametrize("read", [
-    lambda reader: reader.readexactly(11),
-    lambda reader: reader.readline(),
-    lambda reader: reader.readuntil(b"\n"),
-    lambda reader: reader.read(100),
-], ids=["readexactly", "readline", "readuntil", "read"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda reader: reader.readexactly(11),
+        lambda reader: reader.readline(),
+        lambda reader: reader.readuntil(b"\n"),
+        lambda reader: reader.read(100),
+    ],
+    ids=["readexactly", "readline", "readuntil", "read"],
+)
 async def test_what_came_before_a_reset_can_still_be_read(package, read):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         reader, writer = await package.open_connection(*listening.getsockname())

@@ -144,6 +144,7 @@ class EpollPoller(Poller):
         if not self._closed:
             self._epoll.close()
             self._fd = -1
+
     # What `face` asks, for programs that look at a loop's selector.
 
     def collect(self, timeout):
