@@ -7,7 +7,7 @@ the connection at once, and throws away what came before it.
 import asyncio
 
 
-class _ReaderOfRest(asyncio.StreamReader):
+class ReaderOfRest(asyncio.StreamReader):
     """A StreamReader whose connection was lost, by an error, with data unread: first the data, then the error."""
 
     @property
@@ -37,4 +37,4 @@ def keep_rest(protocol):
     """See to it that what the reader of a stream's protocol holds can be read after `connection_lost(exc)`."""
     reader = getattr(protocol, "_stream_reader", None)
     if type(reader) is asyncio.StreamReader and reader._buffer:
-        reader.__class__ = _ReaderOfRest
+        reader.__class__ = ReaderOfRest
