@@ -28,26 +28,12 @@ only asyncio works on cede's loop, with cede's tasks.
 
 from __future__ import annotations
 
-import _thread
 import os as _os
 
+from . import _pure
 
-def _is_subinterpreter() -> bool:
-    """Whether this is not the process's first interpreter, the only one that compiled modules run in."""
-    if hasattr(_thread, "_is_main_interpreter"):
-        return not _thread._is_main_interpreter()
-    try:
-        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]  # before 3.13
-    except ImportError:
-        return False
-    here: bool = interpreters.get_current() != interpreters.get_main()
-    return here
-
-
-if _os.environ.get("CEDE_PURE", "") not in ("", "0") or _is_subinterpreter():
+if _os.environ.get("CEDE_PURE", "") not in ("", "0") or _pure.is_subinterpreter():
     # Order: before anything that may be compiled is imported.
-    from . import _pure
-
     _pure.install()
 
 if _os.environ.get("CEDE_PORTABLE", "") not in ("", "0"):

@@ -1,6 +1,7 @@
 """Run cede as plain Python although compiled modules are installed.
 
-`CEDE_PURE=1` makes `cede/__init__.py` call `install()` before it imports anything else. From then on a finder stands
+`CEDE_PURE=1`, or a subinterpreter, makes
+`cede/__init__.py` call `install()` before it imports anything else. From then on a finder stands
 first on `sys.meta_path` that knows `.py` files only, so `cede.engine.loop` comes from `loop.py` and the extension
 module beside it is never looked at. Sub-processes inherit the variable, and with it the speed.
 
@@ -9,12 +10,25 @@ The law of this file: it imports nothing of cede, and it touches no name outside
 
 from __future__ import annotations
 
+import _thread
 import sys
 from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, ModuleSpec, SourceFileLoader
 from types import ModuleType
 
 PACKAGE = "cede"
+
+
+def is_subinterpreter() -> bool:
+    """Whether this is not the process's first interpreter, the only one that compiled modules run in."""
+    if hasattr(_thread, "_is_main_interpreter"):
+        return not _thread._is_main_interpreter()
+    try:
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found]  # before 3.13
+    except ImportError:
+        return False
+    here: bool = interpreters.get_current() != interpreters.get_main()
+    return here
 
 
 class SourceFinder:
