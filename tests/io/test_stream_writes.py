@@ -86,7 +86,7 @@ async def writing_to(loop, kind):
             yield transport, lambda: far.recv(100)
     elif kind == "pipe":
         reading, writing = os.pipe()
-        transport, protocol = await loop.connect_write_pipe(Flow, open(writing, "wb", 0))
+        transport, protocol = await loop.connect_write_pipe(Flow, open(writing, "wb", 0))  # noqa: SIM115  the transport closes it
         try:
             yield transport, lambda: os.read(reading, 100)
         finally:

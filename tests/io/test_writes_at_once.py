@@ -38,7 +38,7 @@ async def pipe(loop, recorder):
     read, write = os.pipe()
     with open(read, "rb", 0) as read_end:
         os.set_blocking(read, False)
-        transport, protocol = await loop.connect_write_pipe(recorder, open(write, "wb", 0))
+        transport, protocol = await loop.connect_write_pipe(recorder, open(write, "wb", 0))  # noqa: SIM115  the transport closes it
         try:
             yield transport, protocol, lambda: read_end.read(MUCH)
         finally:

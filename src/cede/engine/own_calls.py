@@ -5,8 +5,14 @@ theirs: what cede asks is about descriptors that do not block, about a file that
 has ended; and nobody sleeps for longer than it takes another thread to have its turn.
 """
 
+from __future__ import annotations
+
 import os
 import time
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
+if TYPE_CHECKING:
+    from typing import Any
 
 close = os.close
 fstat = os.fstat
@@ -14,9 +20,9 @@ read = os.read
 remove = os.remove
 set_blocking = getattr(os, "set_blocking", None)
 get_blocking = getattr(os, "get_blocking", None)
-sendfile = getattr(os, "sendfile", None)
+sendfile: Any = getattr(os, "sendfile", None)
 sleep = time.sleep
 stat = os.stat
-waitpid = getattr(os, "waitpid", None)
+waitpid: Any = getattr(os, "waitpid", None)
 write = os.write
 writev = getattr(os, "writev", None)

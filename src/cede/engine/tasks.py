@@ -361,7 +361,7 @@ class Task(Future):
         The last one awaits no task, or the chain leads into a circle: then it is this task, if that is part of the
         circle, else another that is.
         """
-        # A loop, not a recursion: a hundred thousand tasks may stand in a chain. Brent's way to see that it is a circle:
+        # A loop, not a recursion: a hundred thousand tasks may stand in a chain. Brent's way to see a circle:
         # look out for one of those that were passed, each time a later one, and for longer.
         last = mark = self
         waited = self._fut_waiter
@@ -385,7 +385,7 @@ class Task(Future):
             task._log_unretrieved = False
 
     def _cancel_in_circle(self, task, msg):
-        """Cancel one that awaits itself in the end: `task` awaits no more. It is where the chain from this one leads."""
+        """Cancel one that awaits itself in the end: `task`, where the chain from this one leads, awaits no more."""
         waited = task._fut_waiter
         ended = waited is None or waited.done()  # by what calls back here from its `cancel`: then it is no circle
         if ended or not task._passes_cancel:  # else it goes through others' `cancel`, and all have been counted

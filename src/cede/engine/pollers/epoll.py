@@ -3,12 +3,13 @@
 Some facts about epoll that shape this file. Interest belongs to the open file, not to the
 descriptor: closing the last descriptor of a file removes it silently, but a duplicate (a child's,
 after fork) keeps it alive. So the owner of a descriptor removes it *before* closing it, and
-`remove` forgives a descriptor that somebody closed behind our back. If a duplicate keeps that file alive, the kernel goes on
-telling of a number that nobody watches, and has no way to stop it: then all are watched by a new epoll. A forked child shares
-its parent's epoll, and lets go of it at once; it gets one of its own when it first waits. A descriptor's number is used
-again at once: an event that was fetched for the old one may be delivered to the new one's watcher,
-which then reads, finds nothing and goes on; `add` forgives a number the kernel still or no longer
-knows. And epoll_wait counts in milliseconds: the twin of `syscalls` waits more precisely.
+`remove` forgives a descriptor that somebody closed behind our back. If a duplicate keeps that file
+alive, the kernel goes on telling of a number that nobody watches, and has no way to stop it: then
+all are watched by a new epoll. A forked child shares its parent's epoll, and lets go of it at once;
+it gets one of its own when it first waits. A descriptor's number is used again at once: an event
+that was fetched for the old one may be delivered to the new one's watcher, which then reads, finds
+nothing and goes on; `add` forgives a number the kernel still or no longer knows. And epoll_wait
+counts in milliseconds: the twin of `syscalls` waits more precisely.
 
 Importing this is an ImportError where there is no epoll.
 """
