@@ -112,7 +112,10 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
             return await fut
         if timeout <= 0:
             fut = ensure_future(fut)
-            return fut.result() if fut.done() else await _result_by_now(fut)
+            if fut.done():
+                return fut.result()
+            await _cancel_and_wait(fut)
+            return _result_by_now(fut)
         if type(fut) is not CoroutineType and isfuture(fut) and fut.done():
             return fut.result()
         limit = _limit_of(timeout)
@@ -128,9 +131,8 @@ async def wait_for(fut: Awaitable[T], timeout: float | None) -> T:
         del fut  # an exception's traceback refers to this frame, and a future to its exception
 
 
-async def _result_by_now(future: Future[T]) -> T:
-    """Cancel a future; return its result if it has one all the same. TimeoutError if it has none."""
-    await _cancel_and_wait(future)
+def _result_by_now(future: Future[T]) -> T:
+    """Return the result of a future that was cancelled, if it has one all the same. TimeoutError if it has none."""
     try:
         return future.result()
     except CancelledError as exc:

@@ -177,7 +177,8 @@ def test_where_the_stack_is_used_up(run_python):
     run_python("""
     import sys, threading, cede
     sys.setrecursionlimit(10**6)
-    threading.stack_size(256 * 1024 * 1024)
+    # From 3.14 on it is the stack that ends the recursion, before that the limits of each version.
+    threading.stack_size((16 if sys.version_info >= (3, 14) else 256) * 1024 * 1024)
     answers = set()
 
     async def main():
@@ -197,9 +198,7 @@ def test_where_the_stack_is_used_up(run_python):
             coro = leaf()
             try:
                 coro.send(None)
-            except StopIteration:
-                pass
-            except RecursionError:
+            except BaseException:  # StopIteration, RecursionError; the interpreter itself lets others through there
                 pass
             finally:
                 coro.close()

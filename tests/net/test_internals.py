@@ -258,19 +258,23 @@ def test_what_is_ready_is_seen_as_handles(loop: Any) -> None:
     assert len(loop._ready) == 2
     assert loop._ready[0] is handle
     assert all(isinstance(each, asyncio.Handle) for each in loop._ready)
-    loop._ready.popleft()._run()
-    loop._ready.popleft()._run()
-    assert ran == ["handle", "task"] and task.done()
-    loop._ready.append(handle)
-    loop._run_once()
-    assert ran == ["handle", "task", "handle"]
-    with pytest.raises(IndexError):
-        loop._ready.popleft()
-    loop.call_soon(ran.append, "cleared")
-    loop._ready.clear()
-    loop.call_soon(ran.append, "last")
-    loop._run_once()
-    assert ran[3:] == ["last"]
+    cede._set_running_loop(loop)  # tasks enter the loop that runs
+    try:
+        loop._ready.popleft()._run()
+        loop._ready.popleft()._run()
+        assert ran == ["handle", "task"] and task.done()
+        loop._ready.append(handle)
+        loop._run_once()
+        assert ran == ["handle", "task", "handle"]
+        with pytest.raises(IndexError):
+            loop._ready.popleft()
+        loop.call_soon(ran.append, "cleared")
+        loop._ready.clear()
+        loop.call_soon(ran.append, "last")
+        loop._run_once()
+        assert ran[3:] == ["last"]
+    finally:
+        cede._set_running_loop(None)
 
 
 @pytest.mark.cede_only("a deque takes anything")

@@ -361,7 +361,8 @@ class Loop(Descriptors):
             logger.debug("Close %r", self)
         self._closed = True
         self._direct = False
-        self._poller.remove(self._waker.watched_fileno())
+        if self._waker.watched_fileno() >= 0:  # else the collector came to its sockets first
+            self._poller.remove(self._waker.watched_fileno())
         self._waker.close()
         self._poller.close()
         self._callbacks.clear()

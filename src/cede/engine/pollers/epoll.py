@@ -92,9 +92,9 @@ class EpollPoller(Poller):
 
     def _remove(self, fd):
         self._removals += 1
-        if fd < len(self._watchers):
+        if 0 <= fd < len(self._watchers):
             self._watchers[fd] = None
-        if self._fd < 0:
+        if self._fd < 0 or fd < 0:
             return
         try:
             syscalls.epoll_remove(self._epoll, self._fd, fd)
@@ -133,7 +133,8 @@ class EpollPoller(Poller):
         self._epoll.close()
         self._epoll = anew
         self._fd = anew.fileno()
-        for fd, watcher in enumerate(self._watchers):
+        for fd in range(len(self._watchers)):
+            watcher = self._watchers[fd]
             if watcher is not None and watcher._interest:
                 try:
                     syscalls.epoll_add(anew, self._fd, fd, _asked(watcher._interest))
@@ -163,7 +164,7 @@ class EpollPoller(Poller):
 
     def watched(self):
         """Return the descriptors that are watched."""
-        return [fd for fd, watcher in enumerate(self._watchers) if watcher is not None]
+        return [fd for fd in range(len(self._watchers)) if self._watchers[fd] is not None]
 
     def close(self):
         self._closed = True
