@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import cede
 
 RunPython = Callable[..., Any]
+UNTOLD = {"__del__", "__await__", "send", "_now"}  # what is built in under these names tells it from Python 3.13 on
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a `class` statement that Python runs
 ROOT = Path(cede.__path__[0])
 TWINS = {"cede.engine.native", "cede.engine.syscalls", "cede.engine.await_slots"}
@@ -143,7 +145,7 @@ def test_what_was_not_initialised_as_it_should_be(run_python: RunPython, begun: 
     source = f"""
     begun = {begun!r}
     # What waits by contract, if `__init__` had nothing to say against what it got.
-    WAITING = {{"wait", "_wait", "run_forever", "_run_until_stopped", "_run_once"}}
+    WAITING = {{"wait", "_wait", "run_forever", "_run_until_stopped", "_run_once", "_turn"}}
 
     class Evil:
         "Whatever is asked of it raises."
@@ -204,7 +206,7 @@ def test_what_was_not_initialised_as_it_should_be(run_python: RunPython, begun: 
 def test_classes_tell_the_signature_of_their_init(run_python: RunPython) -> None:
     """Compiled, as a built-in class does: in `__text_signature__`."""
     kinds = [getattr(cede, name) for name in dir(cede) if isinstance(getattr(cede, name), type)]
-    ours = [kind for kind in kinds if kind.__module__.startswith("cede.")]
+    ours = [kind for kind in kinds if kind.__module__.startswith("cede.") and not issubclass(kind, Exception)]
     told = {kind.__name__: str(inspect.signature(kind)) for kind in ours}
     assert told["Future"] == "(*, loop=None)"
     assert told["Task"] == "(coro, *, loop=None, name=None, context=None, eager_start=False)"
@@ -219,9 +221,8 @@ def test_methods_tell_their_signatures_and_docstrings(kind: type) -> None:
     for name in dir(kind):
         member = inspect.getattr_static(kind, name)
         if callable(member) and member is not inspect.getattr_static(object, name, None) and name != "__class__":
-            inspect.signature(getattr(kind, name))
-            if (
-                kind.__flags__ & HEAP_TYPE == 0
-            ):  # a class of Python's in a compiled module tells it in its docstrings, too
+            if sys.version_info >= (3, 13) or name not in UNTOLD:
+                inspect.signature(getattr(kind, name))
+            if kind.__flags__ & HEAP_TYPE == 0:  # not a class of Python's in a compiled module: it tells it there, too
                 assert not (member.__doc__ or "").startswith(name + "(")
     assert not (kind.__doc__ or "").startswith(kind.__name__ + "(")

@@ -149,7 +149,13 @@ def test_every_difference_from_3_15_and_from_this_version_has_its_row(ours: dict
         for name in sorted(expected.keys() | ours.keys())
         if expected.get(name) != ours.get(name)
     }
-    assert different == {name: (theirs, cedes) for name, (theirs, cedes, _) in read_different().items()}
+    rows = {name: (theirs, cedes) for name, (theirs, cedes, _) in read_different().items()}
+    # Before 3.13 built-in methods without arguments, or with one, tell no signature; compiled, these are such.
+    untold = set() if sys.version_info >= (3, 13) else {name for name in ours if ours[name] == "(not told)"}
+    assert {name.partition(".")[2] for name in untold} <= {"__await__", "__iter__", "send"}
+    assert {name: pair for name, pair in different.items() if name not in untold} == {
+        name: pair for name, pair in rows.items() if name not in untold
+    }
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 15), reason="it is 3.15 that it is made of")

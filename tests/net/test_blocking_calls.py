@@ -41,8 +41,9 @@ async def main(file):
         assert await reader.read() == b"1"
         writer.close()
         server.close()
-        with socket.socket(socket.AF_UNIX) as stale:
-            stale.bind(folder + "/socket")
+        if sys.version_info >= (3, 13):  # before, a server leaves its file
+            with socket.socket(socket.AF_UNIX) as stale:
+                stale.bind(folder + "/socket")
     process = await cede.create_subprocess_exec("cat", stdin=-1, stdout=-1, cwd="/")
     assert (await process.communicate(b"q"))[0] == b"q"
     try:

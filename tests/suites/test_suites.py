@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
@@ -62,6 +63,7 @@ def test_expects_no_plugin(request):
 """
 
 
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="asyncio.EventLoop, one of the roads, is new in Python 3.13")
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_each_end_of_a_test_is_told_from_the_others(tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def throw(context, coro, exc):
 
 # What the class of an exception has of its own under these names says nothing: they are the interpreter's.
 _traceback_of = BaseException.__traceback__.__get__
-with_traceback = BaseException.with_traceback
+_with_traceback = BaseException.with_traceback
 
 
 def traceback_of(exc):
@@ -56,9 +56,14 @@ def traceback_of(exc):
     return _traceback_of(exc)
 
 
+def with_traceback(exc, traceback):
+    """Set the traceback of an exception, and return the exception."""
+    return _with_traceback(exc, traceback)
+
+
 def _without_our_frame(exc):
     traceback = _traceback_of(exc)
-    return exc if traceback is None or traceback.tb_next is None else with_traceback(exc, traceback.tb_next)
+    return exc if traceback is None or traceback.tb_next is None else _with_traceback(exc, traceback.tb_next)
 
 
 def is_exception(obj):

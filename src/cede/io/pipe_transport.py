@@ -266,7 +266,8 @@ class WritePipeTransport(Endpoint):
 
     @property
     def _buffer(self):
-        return bytearray(b"".join(self._out.waiting()) if self._out.size else b"")
+        waiting = self._out.waiting()
+        return waiting if isinstance(waiting, bytearray) else bytearray(b"".join(waiting))
 
     def get_write_buffer_size(self):
         """Return how many bytes the kernel has not taken yet."""
