@@ -42,7 +42,7 @@ class StreamBuffer:
     the event loop of those who wait: by default the running one, else the thread's current one.
     """
 
-    def __init__(self, limit=DEFAULT_LIMIT, loop=None):
+    def __init__(self, limit=65536, loop=None):  # DEFAULT_LIMIT; before 3.13 `inspect` knows no names in built-in signatures
         """Begin empty. ValueError if the limit is not above zero."""
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
