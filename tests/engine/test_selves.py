@@ -18,7 +18,13 @@ import pytest
 import cede
 
 RunPython = Callable[..., Any]
-UNTOLD = {"__del__", "__await__", "__next__", "send", "_now"}  # what is built in under these names tells it from Python 3.13 on
+UNTOLD = {
+    "__del__",
+    "__await__",
+    "__next__",
+    "send",
+    "_now",
+}  # what is built in under these names tells it from Python 3.13 on
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a `class` statement that Python runs
 ROOT = Path(cede.__path__[0])
 TWINS = {"cede.engine.native", "cede.engine.syscalls", "cede.engine.await_slots"}

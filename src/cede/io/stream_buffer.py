@@ -42,7 +42,8 @@ class StreamBuffer:
     the event loop of those who wait: by default the running one, else the thread's current one.
     """
 
-    def __init__(self, limit=65536, loop=None):  # DEFAULT_LIMIT; before 3.13 `inspect` knows no names in built-in signatures
+    # The number, for before 3.13 `inspect` knows no names in the signatures of what is built in.
+    def __init__(self, limit=65536, loop=None):
         """Begin empty. ValueError if the limit is not above zero."""
         if limit <= 0:
             raise ValueError("Limit cannot be <= 0")
