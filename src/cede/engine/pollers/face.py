@@ -110,12 +110,13 @@ def move(poller, other):
         return
     if isinstance(poller, SelectorPoller):
         registered = poller.selector.get_map()
-        found = [(key.fd, key.data) for key in registered.values()] if isinstance(registered, Mapping) else []
+        keys = list(registered.values()) if isinstance(registered, Mapping) else []
+        found = [(key.fd, key.data, _events(key.events) & ~HANGUP) for key in keys]
     else:
-        found = [(fd, poller.watcher(fd)) for fd in poller.watched()]
-    for fd, watcher in found:
+        found = [(fd, poller.watcher(fd), poller.watcher(fd)._interest) for fd in poller.watched()]
+    for fd, watcher, interest in found:
         poller.remove(fd)
-        other.add(fd, watcher, watcher._interest)
+        other.add(fd, watcher, interest)
 
 
 def tell(selector, events):
