@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Mapping
 
 from ..handles import deliver
-from .base import HANGUP, READABLE, WRITABLE, Poller, descriptor
-from .select import SelectorPoller
+from .base import HANGUP, Poller, descriptor
+from .select import SelectorPoller, from_selector, to_selector
 
 
 class Face(selectors.BaseSelector):
@@ -44,14 +44,14 @@ class Face(selectors.BaseSelector):
     def select(self, timeout=None):
         """Wait as a selector does; return pairs of a SelectorKey, whose `data` is the watcher, and what came."""
         return [
-            (key, _mask(events))
+            (key, to_selector(events))
             for fd, events in self._poller.collect(-1.0 if timeout is None else max(timeout, 0.0))
             if (key := self._key(fd)) is not None
         ]
 
     def _key(self, fd):
         watcher = self._poller.watcher(fd)
-        return None if watcher is None else selectors.SelectorKey(fd, fd, _mask(watcher._interest), watcher)
+        return None if watcher is None else selectors.SelectorKey(fd, fd, to_selector(watcher._interest), watcher)
 
     def get_map(self):
         """Return the SelectorKey of each descriptor that is watched, by its number."""
@@ -111,7 +111,7 @@ def move(poller, other):
     if isinstance(poller, SelectorPoller):
         registered = poller.selector.get_map()
         keys = list(registered.values()) if isinstance(registered, Mapping) else []
-        found = [(key.fd, key.data, _events(key.events) & ~HANGUP) for key in keys]
+        found = [(key.fd, key.data, from_selector(key.events) & ~HANGUP) for key in keys]
     else:
         found = [(fd, poller.watcher(fd), poller.watcher(fd)._interest) for fd in poller.watched()]
     for fd, watcher, interest in found:
@@ -125,13 +125,4 @@ def tell(selector, events):
     for key, mask in events or ():
         current = registered.get(key.fd)
         if current is not None and current.data is key.data:
-            deliver(key.data, _events(mask & current.events))
-
-
-def _mask(interest):
-    return (selectors.EVENT_READ if interest & READABLE else 0) | (selectors.EVENT_WRITE if interest & WRITABLE else 0)
-
-
-def _events(mask):
-    # Whether there was a hang-up a selector does not say: HANGUP may always stand beside READABLE.
-    return (READABLE | HANGUP if mask & selectors.EVENT_READ else 0) | (WRITABLE if mask & selectors.EVENT_WRITE else 0)
+            deliver(key.data, from_selector(mask & current.events))

@@ -10,11 +10,11 @@ from ..handles import deliver, displace
 from .base import HANGUP, READABLE, WRITABLE, Poller
 
 
-def _to_selector(interest):
+def to_selector(interest):
     return (selectors.EVENT_READ if interest & READABLE else 0) | (selectors.EVENT_WRITE if interest & WRITABLE else 0)
 
 
-def _from_selector(mask):
+def from_selector(mask):
     return (READABLE | HANGUP if mask & selectors.EVENT_READ else 0) | (WRITABLE if mask & selectors.EVENT_WRITE else 0)
 
 
@@ -26,17 +26,17 @@ class SelectorPoller(Poller):
 
     def add(self, fd, watcher, interest):
         try:
-            self.selector.register(fd, _to_selector(interest), watcher)
+            self.selector.register(fd, to_selector(interest), watcher)
         except KeyError:
             self._register_again(fd, watcher, interest)
 
     def modify(self, fd, watcher, interest):
         key = self.selector.get_map().get(fd)
-        if key is None or (key.data is watcher and key.events == _to_selector(interest)):
+        if key is None or (key.data is watcher and key.events == to_selector(interest)):
             self._register_again(fd, watcher, interest)
             return
         try:
-            self.selector.modify(fd, _to_selector(interest), watcher)
+            self.selector.modify(fd, to_selector(interest), watcher)
         except (KeyError, FileNotFoundError):
             self._register_again(fd, watcher, interest)
         else:
@@ -47,7 +47,7 @@ class SelectorPoller(Poller):
         """Begin anew: the descriptor may have been closed behind our back, and its number be in use again."""
         key = self.selector.get_map().get(fd)
         self.remove(fd)
-        self.selector.register(fd, _to_selector(interest), watcher)
+        self.selector.register(fd, to_selector(interest), watcher)
         if key is not None and key.data is not watcher:
             displace(key.data)
 
@@ -63,7 +63,7 @@ class SelectorPoller(Poller):
         for key, mask in ready:
             current = registered.get(key.fd)
             if current is not None and current.data is key.data:
-                deliver(key.data, _from_selector(mask & key.events))
+                deliver(key.data, from_selector(mask & key.events))
 
     def forked(self):
         # epoll, say, is shared with the parent. A selector of the program's own class is left to the program.
