@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -172,10 +173,15 @@ def test_what_is_looked_at_dies_in_its_own_thread() -> None:
             await cede.gather(*(short() for _ in range(20)))
             born += 20
 
-    with running(main) as thread:
-        end = time.monotonic() + 0.3
-        while time.monotonic() < end:
-            capture()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that functions end, and drop their variables, in the midst of a look
+    try:
+        with running(main) as thread:
+            end = time.monotonic() + 0.3
+            while time.monotonic() < end:
+                capture()
+    finally:
+        sys.setswitchinterval(interval)
     assert born > 20
     assert deaths == {thread.ident}
 

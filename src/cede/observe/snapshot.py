@@ -80,11 +80,11 @@ def _describe_all(held: dict[Any, list[Any]]) -> list[dict[str, Any]]:
     threads = {thread.ident: thread.native_id for thread in threading.enumerate()}
     rows: list[dict[str, Any]] = []
     waiting: dict[int, set[int]] = {}  # id of a future: those of the tasks whose coroutines wait for it
-    for task in _all_tasks(tops):
+    for task in _all_tasks(tops, held):
         loop = task.get_loop()
         ident: Any = getattr(loop, "_thread_id", None)
-        things = held.setdefault(loop, [tops.get(ident)])
-        things.append(task)
+        things = held.setdefault(loop, [])
+        things += [tops.get(ident), task]
         if task.done():
             continue
         awaiters = getattr(task, "_asyncio_awaited_by", None) or ()
@@ -123,13 +123,18 @@ def _in_order(name: str) -> tuple[str, int]:
 # --- Which tasks --------------------------------------------------------------------------------
 
 
-def _all_tasks(tops: dict[int, FrameType]) -> set[Any]:
+def _all_tasks(tops: dict[int, FrameType], held: dict[Any, list[Any]]) -> set[Any]:
     """Return the tasks, cede's and the stdlib's; some may be done."""
     found = live.copy()  # Order: in one step, whatever the other threads do
     if sys.version_info >= (3, 14):
-        loops = {task.get_loop() for task in found} | _loops_in(tops)
+        loops = {task.get_loop() for task in found}
+        seen = {ident: _looked_at(top) for ident, top in tops.items()}
+        for things in seen.values():
+            loops.update([thing for thing in things if issubclass(type(thing), asyncio.AbstractEventLoop)])
         for loop in loops:
             found |= asyncio.all_tasks(loop)
+            if things := seen.get(getattr(loop, "_thread_id", None), []):
+                held.setdefault(loop, []).append(things)
     else:
         registry = getattr(asyncio.tasks, "_scheduled_tasks", None)
         found.update(_copied(asyncio.tasks._all_tasks if registry is None else registry))
@@ -138,25 +143,26 @@ def _all_tasks(tops: dict[int, FrameType]) -> set[Any]:
 
 def _copied(registry: Any) -> list[Any]:
     """Return what is in a weak set, which may change while it is read."""
+    found: list[Any] = []  # Lifetime: what was found stays held when a try fails; it dies with the rest
     for _ in range(_TRIES):
         try:
-            return list(registry)
+            for task in registry:
+                found.append(task)
+            break
         except RuntimeError:
             pass
-    return []
+    return found
 
 
-def _loops_in(tops: dict[int, FrameType]) -> set[Any]:
-    """Return the loops that functions on some thread's stack hold: 3.14 tells the stdlib's tasks by loop only."""
-    loops = set()
-    for top in tops.values():
-        frame: FrameType | None = top
-        while frame is not None:
-            for value in list(frame.f_locals.values()):
-                if issubclass(type(value), asyncio.AbstractEventLoop):
-                    loops.add(value)
-            frame = frame.f_back
-    return loops
+def _looked_at(top: FrameType) -> list[Any]:
+    """Return the functions on a thread's stack and what they hold: 3.14 tells the stdlib's tasks by loop only."""
+    things: list[Any] = []  # Lifetime: a function may end, or drop a variable, while it is looked at
+    frame: FrameType | None = top
+    while frame is not None:
+        things.append(frame)
+        things += frame.f_locals.values()
+        frame = frame.f_back
+    return things
 
 
 # --- Stacks -------------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ def _stack_of(task: Any, top: FrameType | None, things: list[Any]) -> list[Entry
     coro = task.get_coro()
     things.append(coro)
     if top is not None and _attribute(coro, "running"):
-        return _running_stack(_attribute(coro, "frame"), top)
+        return _running_stack(_attribute(coro, "frame"), top, things)
     stack: list[Entry] = []
     while coro is not None and len(stack) < _DEEPEST:
         frame = _attribute(coro, "frame")
@@ -189,11 +195,13 @@ def _attribute(coro: Any, name: str) -> Any:
     return None
 
 
-def _running_stack(outermost: FrameType | None, top: FrameType) -> list[Entry]:
+def _running_stack(outermost: FrameType | None, top: FrameType, things: list[Any]) -> list[Entry]:
     """Return the frames from `top` out to the coroutine's own; none but that one if `top` is not inside it."""
+    things.append(outermost)
     stack: list[Entry] = []
     frame: FrameType | None = top
     while frame is not None and len(stack) < _DEEPEST:
+        things.append(frame)
         if _ENGINE not in frame.f_code.co_filename and frame.f_code.co_filename != __file__:
             stack.append(_entry(frame))
         if frame is outermost:
