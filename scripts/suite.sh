@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Run the test suite on one interpreter, in one speed or in both; build first what "compiled" needs.
 #
-#     scripts/suite.sh [--once-elsewhere | --programs | --applications] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
+#     scripts/suite.sh [--once-elsewhere | --between | --programs | --applications] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]
 #
 # PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
 # SPEED is `compiled` or `pure`. The tests that build and install the package run in the first speed only, and with
-# --once-elsewhere not at all: one interpreter may run them for all. Every speed runs even if an earlier one failed;
+# --once-elsewhere not at all: one interpreter may run them for all. With --between, for those between the oldest and the
+# newest, the second speed also leaves out what is slow. Every speed runs even if an earlier one failed;
 # the exit status tells whether any did. A run that collects no test counts as failed. Three processes share the tests,
 # for many wait for other programs; CEDE_TEST_JOBS is another number.
 set -euo pipefail
@@ -17,6 +18,11 @@ later=(-m "not build and not programs and not applications")
 case ${1:-} in
 --once-elsewhere)
     options=("${later[@]}")
+    shift
+    ;;
+--between)
+    options=("${later[@]}")
+    later=(-m "not build and not slow and not programs and not applications")
     shift
     ;;
 --programs)
@@ -33,7 +39,7 @@ case ${1:-} in
     shift
     ;;
 esac
-[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere | --programs | --applications] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
+[[ $# -ge 2 ]] || die "usage: scripts/suite.sh [--once-elsewhere | --between | --programs | --applications] PYTHON SPEED... [-- PYTEST-ARGUMENTS...]"
 python=$1
 shift
 if [[ $python =~ ^[0-9]+\.[0-9]+$ ]]; then

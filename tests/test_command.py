@@ -23,6 +23,7 @@ import pytest
 
 import cede
 
+pytestmark = pytest.mark.slow
 SOURCE = str(Path(cede.__file__).parent.parent)
 TIMEOUT = 25
 

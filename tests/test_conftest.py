@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+pytestmark = pytest.mark.build
 HERE = Path(__file__).resolve().parent
 HEAD = "import asyncio, os, socket, subprocess, sys, threading, time, warnings\nimport pytest, cede\n"
 

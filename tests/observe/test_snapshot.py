@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +151,7 @@ def test_the_standard_library_s_tasks_are_there_too() -> None:
         assert tasks["inner"]["awaited_by"] == [tasks["outer"]["id"]]
 
 
+@pytest.mark.usefixtures("quick_switches")  # functions end, and drop their variables, in the midst of a look
 def test_what_is_looked_at_dies_in_its_own_thread() -> None:
     """A snapshot must not be the one to destroy what a task held: destructors belong into the loop's thread."""
     deaths: set[int] = set()
@@ -173,15 +173,10 @@ def test_what_is_looked_at_dies_in_its_own_thread() -> None:
             await cede.gather(*(short() for _ in range(20)))
             born += 20
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # so that functions end, and drop their variables, in the midst of a look
-    try:
-        with running(main) as thread:
-            end = time.monotonic() + 0.3
-            while time.monotonic() < end:
-                capture()
-    finally:
-        sys.setswitchinterval(interval)
+    with running(main) as thread:
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            capture()
     assert born > 20
     assert deaths == {thread.ident}
 

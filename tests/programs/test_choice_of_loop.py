@@ -19,6 +19,8 @@ import pytest
 
 from tests.programs.conftest import START_SECONDS, environment
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """
 import asyncio
 

@@ -17,6 +17,8 @@ import pytest
 
 from tests.programs.peers import Connection, get, pipelined
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """
 import asyncio
 
