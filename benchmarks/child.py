@@ -41,7 +41,8 @@ def settle_allocator() -> None:
 
     Until a process has once freed a large block, glibc maps and unmaps every buffer of 128 KiB and
     more anew: some 20 µs a read for the loops that read into a fresh 256 KiB buffer. Whether that
-    has happened by the time a server serves is an accident of what was imported; here it has.
+    has happened by the time a server serves is an accident of what was imported; here it has, but
+    for the rows that say "fresh process".
     """
     bytes(4 << 20)
 
@@ -84,10 +85,11 @@ def measure_limit(row: Row, scale: float) -> None:
 
 def main(module: str, name: str, peer_name: str, scale: float) -> None:
     """Run one row on one peer."""
-    settle_allocator()
     peer = peers.BY_NAME[peer_name]
     package = peer.load_package()
     row = next(row for row in catalogue.load(module, package) if row.name == name)
+    if not row.fresh:
+        settle_allocator()
     loop_factory = peer.loop_factory()
     if peer.kind == "limit":
         measure_limit(row, scale)

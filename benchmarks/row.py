@@ -23,7 +23,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Variant = dict[str, Any]
@@ -62,6 +62,7 @@ class Row:
     unit: str = "ns"  # "ns" or "us" of time an operation, or "bytes"
     metrics: tuple[str, ...] = ("",)  # the numbers that a run gives; one of them may go without a name
     warmup: bool = True  # True iff a small run goes ahead of the measured one
+    fresh: bool = False  # True iff the allocator is as a process begins with it (child.settle_allocator)
     most_rounds: int = 99  # a row that takes minutes is not run as often as the others
     package: bool = True  # False iff the program is somebody else's, which imports asyncio whatever we do
     client: Any = None  # a client of clients.py; None iff the program times itself
@@ -84,11 +85,21 @@ def each(**values: Sequence[Any]) -> list[Variant]:
     return [dict(zip(values, combination)) for combination in itertools.product(*values.values())]
 
 
-def program(name: str, title: str, variants: list[Variant] | None = None, **details: Any) -> Decorator:
+Choice = Callable[[Variant], bool]
+
+
+def large(variant: Variant) -> bool:
+    """Choose the variants whose messages are so large that the age of the allocator matters."""
+    return bool(variant.get("size", MIB) > 64 * KIB)
+
+
+def program(
+    name: str, title: str, variants: list[Variant] | None = None, *, twice: Choice | None = None, **details: Any
+) -> Decorator:
     """Declare a program that times itself: `async def f(meter, **variant)`, or a plain `def`.
 
     `details` are fields of Row. A plain function is called without a running loop and makes its
-    own, from `meter.loop_factory`.
+    own, from `meter.loop_factory`. A variant that `twice` chooses is a second row, whose process is fresh.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,6 +107,9 @@ def program(name: str, title: str, variants: list[Variant] | None = None, **deta
         for variant in variants or [{}]:
             row = Row(name.format(**variant), title.format(**variant), module, function, variant, **details)
             declared.setdefault(module, []).append(row)
+            if twice is not None and twice(variant):
+                fresh = replace(row, name=f"{row.name}-fresh", title=f"{row.title}, fresh process", fresh=True)
+                declared[module].append(fresh)
         return function
 
     return decorate

@@ -5,7 +5,7 @@ import tempfile
 from functools import partial
 
 from benchmarks.clients import LimitServer, one_way
-from benchmarks.row import MIB, server
+from benchmarks.row import MIB, large, server
 
 MESSAGE = bytes(range(256)) * (MIB // 256)
 sending, receiving = partial(one_way, "send"), partial(one_way, "receive")
@@ -68,22 +68,22 @@ async def listen(protocol):
     return await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
 
 
-@server("bulk-send", "send 1 MiB, Protocol", client=sending, limit=LimitServer("send"))
+@server("bulk-send", "send 1 MiB, Protocol", client=sending, limit=LimitServer("send"), twice=large)
 async def send():
     return await listen(Sender)
 
 
-@server("bulk-receive", "receive 1 MiB, Protocol", client=receiving, limit=LimitServer("receive"))
+@server("bulk-receive", "receive 1 MiB, Protocol", client=receiving, limit=LimitServer("receive"), twice=large)
 async def receive():
     return await listen(Receiver)
 
 
-@server("bulk-streams-send", "send 1 MiB, streams", client=sending, limit=LimitServer("send"))
+@server("bulk-streams-send", "send 1 MiB, streams", client=sending, limit=LimitServer("send"), twice=large)
 async def streams_send():
     return await asyncio.start_server(send_messages, "127.0.0.1", 0)
 
 
-@server("bulk-streams-receive", "receive 1 MiB, streams", client=receiving, limit=LimitServer("receive"))
+@server("bulk-streams-receive", "receive 1 MiB, streams", client=receiving, limit=LimitServer("receive"), twice=large)
 async def streams_receive():
     return await asyncio.start_server(receive_messages, "127.0.0.1", 0)
 

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from benchmarks.clients import LimitServer, exchange
-from benchmarks.row import KIB, Size, each, server
+from benchmarks.row import KIB, Size, each, large, server
 
 from .tcp import LOADS
 
@@ -29,6 +29,7 @@ async def echo_lines(reader, writer):
     LOADS,
     client=exchange,
     limit=LimitServer("echo"),
+    twice=large,
 )
 async def streams_echo():
     return await asyncio.start_server(echo_reads, "127.0.0.1", 0, backlog=1024)

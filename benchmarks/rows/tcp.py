@@ -3,7 +3,7 @@
 import asyncio
 
 from benchmarks.clients import LimitServer, exchange, listeners
-from benchmarks.row import KIB, Size, each, server
+from benchmarks.row import KIB, Size, each, large, server
 
 LOADS = each(connections=(1, 10, 100, 1000), size=(KIB,)) + each(
     connections=(10,), size=(Size(100), Size(16 * KIB), Size(100 * KIB))
@@ -61,6 +61,7 @@ async def listen(protocol):
     LOADS,
     client=exchange,
     limit=LimitServer("echo"),
+    twice=large,
 )
 async def echo():
     return await listen(Echo)

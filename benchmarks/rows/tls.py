@@ -6,7 +6,7 @@ from functools import partial
 
 from benchmarks.build import certificate
 from benchmarks.clients import LimitServer, exchange, short_lived
-from benchmarks.row import KIB, Size, each, server
+from benchmarks.row import KIB, Size, each, large, server
 
 from .closing import AnswerAndClose
 from .streams import echo_reads
@@ -32,6 +32,7 @@ async def listen(protocol):
     LOADS,
     client=partial(exchange, tls=True),
     limit=TLS_LIMIT,
+    twice=large,
 )
 async def tls_echo():
     return await listen(Echo)
@@ -43,6 +44,7 @@ async def tls_echo():
     LOADS,
     client=partial(exchange, tls=True),
     limit=TLS_LIMIT,
+    twice=large,
 )
 async def tls_streams():
     return await asyncio.start_server(echo_reads, "127.0.0.1", 0, ssl=context(), backlog=1024)

@@ -44,6 +44,10 @@ _WRITABLE_DATA = "a bytes, bytearray, or memoryview object" if sys.version_info 
 
 _shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
+# Until a process has once freed a large block, glibc's malloc maps and unmaps each one anew: twice the time of an echo of
+# 100 KiB. So one is freed here, which is never touched; the allocator then keeps as much at hand.
+bytes(2 * _LARGE_READ_SIZE)
+
 
 class StreamTransport(Channel):
     """The transport of a connected stream socket, which it owns and closes.
