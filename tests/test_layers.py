@@ -51,7 +51,7 @@ LAYERS: dict[str, str] = {
         net.datagram net.pipes net.sendfile net.signals net.popen net.children
     """,
     "4 loop": """
-        internals event_loop policy
+        internals eager event_loop policy
     """,
     "5 library": """
         exceptions protocols transports coroutines

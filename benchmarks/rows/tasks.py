@@ -32,6 +32,16 @@ async def create_and_await(meter):
     meter.check(total, 42 * count)
 
 
+@program("task-await-eager", "create and await a task, `eager_task_factory`", limit=drive_answers)
+async def create_and_await_eagerly(meter):
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    try:
+        await create_and_await(meter)
+    finally:
+        loop.set_task_factory(None)
+
+
 @program("gather", "`gather` of 10,000, per coroutine")
 async def gather(meter):
     batches = meter.count(15)

@@ -17,6 +17,7 @@ import warnings
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
+from .eager import makes_plain_tasks
 from .engine.futures import isfuture
 from .engine.tasks import TaskLoop
 from .internals import Internals
@@ -193,6 +194,7 @@ class EventLoop(Internals, TaskLoop, asyncio.AbstractEventLoop):  # type: ignore
         if factory is not None and not callable(factory):
             raise TypeError("task factory must be a callable or None")
         self._task_factory = factory
+        self._eager = makes_plain_tasks(factory)
         self._factory_takes_name = factory is None or _takes_name(factory)
 
     def get_task_factory(self) -> TaskFactory | None:

@@ -1,16 +1,15 @@
-"""Making tasks: from coroutines, from any awaitable, eagerly, and from another thread."""
+"""Making tasks: from coroutines, from any awaitable, and from another thread."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import await_it, iscoroutine
 from .engine.farewell import tells_thread
 from .engine.running import get_running_loop
-from .engine.tasks import Task as _EngineTask
 from .events import get_event_loop
 from .futures import chain_future, isfuture
 
@@ -78,20 +77,3 @@ def _start_for(future: concurrent.futures.Future[Any], coro: Coroutine[Any, Any,
         if future.set_running_or_notify_cancel():
             future.set_exception(exc)
         raise
-
-
-def create_eager_task_factory(custom_task_constructor: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a task factory whose tasks start at once, inside `create_task`, and not in the next turn.
-
-    `custom_task_constructor` is `Task` or takes what `Task` takes. Use it as
-    `loop.set_task_factory(create_eager_task_factory(MyTask))`.
-    """
-
-    def factory(loop: AbstractEventLoop, coro: Any, *, eager_start: bool = True, **kwargs: Any) -> Any:
-        """Make a task that starts at once, unless `eager_start` says otherwise."""
-        return custom_task_constructor(coro, loop=loop, eager_start=eager_start, **kwargs)
-
-    return factory
-
-
-eager_task_factory = create_eager_task_factory(_EngineTask)

@@ -10,10 +10,11 @@ from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_
 from typing import TYPE_CHECKING, Any
 
 from .coroutines import native_coroutine
+from .eager import create_eager_task_factory, eager_task_factory
 from .engine.futures import new_future
 from .engine.running import all_tasks, current_task, get_running_loop
 from .gathering import _GatheringFuture, shield  # noqa: F401
-from .spawning import create_eager_task_factory, create_task, eager_task_factory, run_coroutine_threadsafe
+from .spawning import create_task, run_coroutine_threadsafe
 from .waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, as_completed, wait, wait_for
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -195,6 +196,33 @@ async def test_the_eager_factory_can_be_told_not_to(loop):
     task = cede.create_task(returning(1), eager_start=False)
     assert not task.done()
     assert await task == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio's eager task factory is new in Python 3.12")
+async def test_asyncio_s_eager_factory_stands_for_ours(loop):
+    """It makes what the loop makes without a factory, begun at once."""
+    loop.set_task_factory(asyncio.eager_task_factory)
+    assert loop.get_task_factory() is asyncio.eager_task_factory
+    seen = []
+
+    async def work():
+        seen.append(asyncio.current_task())
+        await asyncio.sleep(0)
+
+    first = asyncio.create_task(work(), name="first")
+    assert seen == [first]
+    assert type(first) is cede.Task
+    assert first.get_name() == "first"
+    assert asyncio.all_tasks() == {first, asyncio.current_task()}
+    assert type(loop.create_task(work(), eager_start=False)) is cede.Task
+    assert seen == [first]
+    loop.set_task_factory(lambda loop, coro, **kwargs: cede.Task(coro, loop=loop, **kwargs))
+    third = asyncio.create_task(work())
+    loop.set_task_factory(None)
+    fourth = asyncio.create_task(work())
+    assert seen == [first]
+    await asyncio.wait([first, third, fourth])
+    assert len(seen) == 4
 
 
 async def test_a_custom_eager_factory(loop):

@@ -33,6 +33,7 @@ cdef class Loop(Descriptors):
     cdef readonly object _current_handle
     cdef readonly object _exception_handler
     cdef public object _task_factory
+    cdef public bint _eager
     cdef object _saved_origin_depth
     cdef object _saved_hooks
     cdef public bint _wants_signals

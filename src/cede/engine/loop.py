@@ -83,6 +83,7 @@ class Loop(Descriptors):
         self._current_handle = None  # what runs now; debug mode only
         self._exception_handler = None
         self._task_factory = None  # what makes the tasks instead of Task, else None; EventLoop's
+        self._eager = False  # True iff that is the eager task factory: then it is Task that makes them, begun at once
         self._saved_origin_depth = None  # what to restore after tracking coroutine origins, else None
         self._saved_hooks = None  # the thread's async generator hooks, while the loop runs
         self._wants_signals = False  # True iff signals are to be noticed even when the loop does not run

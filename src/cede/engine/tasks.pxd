@@ -58,6 +58,8 @@ cdef class Task(Future):
     @cython.locals(future=Future)
     cdef object _let_go(self, object msg)
 
+cdef object _take_place(object loop, object task)
+
 cdef bint _passes_on(Task task) except -1
 
 @cython.locals(task=Task)

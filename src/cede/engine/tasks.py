@@ -251,10 +251,10 @@ class Task(Future):
         if given_context is not None:
             given_context.run(_nothing)  # RuntimeError now if it is entered already
         _live.add(self)
-        previous = _swap_current_task(self._loop, self)
+        previous = _take_place(self._loop, self)
         self._stage = _RUNNING
         answer = native.resume(self._context, self._coro)
-        _swap_current_task(self._loop, previous)
+        _take_place(self._loop, previous)
         self._act_on(answer)
         if self._stage == _DONE:
             self._coro = None
@@ -503,14 +503,27 @@ class TaskLoop(Loop):
 def _make_task(loop, coro, name, context, kwargs):
     if loop._closed:
         loop._check_closed()
-    if loop._task_factory is not None:
+    if loop._task_factory is not None and not loop._eager:
         return loop._task_of_factory(coro, name, context, kwargs)
     if kwargs:
+        kwargs.setdefault("eager_start", loop._eager)
         return Task(coro, loop=loop, name=name, context=context, **kwargs)
     task = native.fresh(Task)
     task._init(loop)
-    task._init_task(coro, name, context, False)
+    task._init_task(coro, name, context, loop._eager)
     return task
+
+
+def _take_place(loop, task):
+    """Make `task` (None: no task) the current one; return the one before."""
+    if _current_tasks is None:
+        return _swap_current_task(loop, task)
+    previous = _current_tasks.get(loop)
+    if task is None:
+        _current_tasks.pop(loop, None)
+    else:
+        _current_tasks[loop] = task
+    return previous
 
 
 def _passes_on(task):
