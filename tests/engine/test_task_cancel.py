@@ -212,6 +212,30 @@ async def test_the_awaited_object_may_refuse_to_be_cancelled(loop):
         await task
 
 
+@pytest.mark.parametrize("kind", ["future", "task", "the last of a chain"])
+async def test_a_cancel_that_was_put_on_what_is_awaited_is_called(loop, kind):
+    """As libraries do that shield a block from cancellation."""
+    end = loop.create_future()
+    inner = asyncio.create_task(wait_for(end))
+    awaited = {"future": end, "task": inner, "the last of a chain": inner}[kind]
+    between = asyncio.create_task(wait_for(awaited))
+    outer = asyncio.create_task(wait_for(between)) if kind == "the last of a chain" else between
+    await asyncio.sleep(0)
+    asked, own = [], awaited.cancel
+    awaited.cancel = lambda msg=None: asked.append(msg) or True
+    assert outer.cancel("m")
+    assert asked == ["m"]
+    assert not end.cancelled()
+    assert [task.cancelling() for task in (inner, between, outer)] == [0, 1, 1]
+
+    awaited.cancel = own  # as one puts it back
+    assert outer.cancel("again")
+    with pytest.raises(CancelledError):
+        await outer
+    assert end.cancelled()
+    await asyncio.wait([inner, between])
+
+
 # -- context -----------------------------------------------------------------------------------------------------------
 
 

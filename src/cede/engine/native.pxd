@@ -268,6 +268,11 @@ cdef extern from *:
         if (Py_TYPE(o)->tp_dictoffset > 0 && *dict && PyDict_GET_SIZE(*dict) == 0) Py_CLEAR(*dict);
     }
 
+    static CYTHON_INLINE int cede_has_own(PyObject *o, PyObject *name) {
+        PyObject *dict = Py_TYPE(o)->tp_dictoffset > 0 ? *(PyObject **)((char *)o + Py_TYPE(o)->tp_dictoffset) : NULL;
+        return dict ? PyDict_Contains(dict, name) : 0;
+    }
+
     /* The memory of up to CEDE_KEPT dead objects of a class, where freeing puts it and making takes it from. The
        first two words before a tracked object are the collector's; zero means: untracked, not finalized. */
     #define CEDE_KEPT 1024
@@ -442,6 +447,7 @@ cdef extern from *:
     object cede_fresh(object kind)
     void cede_end_one_by_one(object kind)
     void cede_drop_empty_dict(object o)
+    int cede_has_own(object o, object name) except -1
     int cede_set_text(object kind, bytes text) except -1
     bint cede_is_built_in(object kind)
     object cede_take(list entries, Py_ssize_t index)
@@ -541,6 +547,9 @@ cdef inline int end_one_by_one(object kind) except -1:
 cdef inline int drop_empty_dict(object obj) except -1:
     cede_drop_empty_dict(obj)
     return 0
+
+cdef inline bint has_own(object obj, str name) except -1:
+    return cede_has_own(obj, name)
 
 cdef inline int sign(dict names) except -1:
     """`inspect` takes the signature of a built-in class from its text, and Cython writes that of `__init__`."""

@@ -168,6 +168,11 @@ def drop_empty_dict(obj):
     """Do away with an attribute dictionary in which nothing is; one is made when an attribute is set."""
 
 
+def has_own(obj, name):
+    """Whether an attribute `name` was set on the object itself, in the place of what its class has."""
+    return name in obj.__dict__
+
+
 def declare(kind, fields):
     """Let fields of the class `kind` be None, False or zero to begin with; compiled, those of C are so by nature."""
     for name, value in fields.items():

@@ -345,7 +345,7 @@ class Task(Future):
         self._num_cancels_requested += 1
         if task is not self:
             self._count_cancel(task)
-        if type(waited) is Future:
+        if type(waited) is Future and not native.has_own(waited, "cancel"):
             future = waited
             if future._cancel(msg):
                 return True
@@ -530,7 +530,9 @@ def _passes_on(task):
     """Whether a task is not done, and passes its cancellation on as this module does it."""
     if task._phase != _PENDING:
         return False
-    return type(task) is Task or task.cancel == Task.cancel.__get__(task)
+    if type(task) is Task:
+        return not native.has_own(task, "cancel")
+    return task.cancel == Task.cancel.__get__(task)
 
 
 def _pass_over(future):
