@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import selectors
     from typing import Any
 
-_OF_ITS_OWN = {"__dict__", "__doc__", "__module__", "__weakref__"}
 _COMPILED = not isinstance(run_one, FunctionType)
 
 
@@ -31,8 +30,9 @@ class Internals:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if BaseEventLoop in cls.__mro__:
-            _prefer_ours(cls)
+        order = cls.__mro__
+        if BaseEventLoop in order and order.index(BaseEventLoop) < order.index(Internals):
+            _put_stocks_last(cls)
 
     if TYPE_CHECKING:
         _clock: Any
@@ -138,13 +138,18 @@ class Internals:
         return 0 if self.is_closed() else 1
 
 
-def _prefer_ours(cls: type) -> None:
-    """Give a class what it would take from BaseEventLoop, a base of some mixin of its own, as cede's loops have it."""
-    for name in vars(BaseEventLoop):
-        owners = [base for base in cls.__mro__ if name in vars(base)]
-        ours = [base for base in owners if base.__module__.startswith(f"{__package__}.")]
-        if owners[0] is BaseEventLoop and ours and name not in _OF_ITS_OWN:
-            setattr(cls, name, vars(ours[0])[name])
+def _put_stocks_last(cls: type) -> None:
+    """Have a class with a mixin that is derived from BaseEventLoop find cede's own before what that one has.
+
+    Such mixins (looptime's, for one) are made to stand before a loop of asyncio's, whose base BaseEventLoop is.
+    """
+    bases = (
+        type(base.__name__, (base, BaseEventLoop), {"__slots__": (), "__module__": base.__module__})
+        if issubclass(base, Internals) and BaseEventLoop not in base.__mro__
+        else base
+        for base in cls.__bases__
+    )
+    cls.__bases__ = tuple(bases)
 
 
 class Ready(MutableSequence):  # type: ignore[type-arg]

@@ -386,6 +386,42 @@ def test_a_mixin_that_derives_from_asyncios_loop_brings_only_what_is_its_own(new
     loop.close()
 
 
+def test_a_mixin_of_asyncios_loop_calls_what_stands_above_it(new_loop: Callable[[], Any]) -> None:
+    """As looptime's classes do: their `super()` would be BaseEventLoop, which knows nothing of cede's loops."""
+    made = new_loop()
+    made.close()
+    calls = []
+
+    class Mixin(asyncio.BaseEventLoop):
+        def __init__(self, *args: Any, start: float, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.start = start
+
+        def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+            calls.append(func)
+            return super().run_in_executor(executor, func, *args)
+
+    class Mixed(Mixin, type(made)):  # type: ignore[misc]
+        pass
+
+    class Further(Mixed):
+        pass
+
+    for kind in (Mixed, Further):
+        loop = kind(start=5)
+        assert isinstance(loop, (Mixin, asyncio.BaseEventLoop)) and loop.start == 5
+        assert kind.__mro__.index(type(made)) < kind.__mro__.index(asyncio.BaseEventLoop)
+
+        async def main() -> int:
+            await asyncio.sleep(0.001)
+            return await asyncio.get_running_loop().run_in_executor(None, len, "abc")
+
+        assert loop.run_until_complete(main()) == 3
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    assert calls == [len, len]
+
+
 class Counted(selectors.SelectSelector):
     """A selector that counts its waits."""
 

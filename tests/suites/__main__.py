@@ -1,10 +1,11 @@
 """Run other people's test suites on cede, and count: of the tests that pass on the standard library's loop, how many pass.
 
-    python -m tests.suites [--on LOOP,…] [--ci] [--jobs N] [--table] [SUITE…]
+    python -m tests.suites [--on LOOP,…] [--ci] [--jobs N] [--table] [--json FILE] [--add FILE…] [SUITE…]
 
 LOOP is asyncio, cede, cede-plain or uvloop. With --ci those suites that CI runs. A test that fails runs a second time,
 with the others that failed; one that fails twice, and not on asyncio, is lost: the exit status tells whether one was
-lost on cede. --table prints the figures as a table for docs/programs.md.
+lost on cede. --table prints the figures as a table for docs/programs.md. What one run writes with --json another
+counts with --add as its own, and runs nothing more unless suites are named: so the table can be made in pieces.
 """
 
 from __future__ import annotations
@@ -42,19 +43,30 @@ def run_on_each(suite: Suite, loops: list[str]) -> Results:
 
 
 def table(results: dict[str, Results], loops: list[str]) -> str:
-    """The figures as a table in Markdown."""
+    """The figures as a table in Markdown: how many tests pass on asyncio, and how many of these on each of the others."""
     titles = {"asyncio": "asyncio", "cede": "cede, compiled", "cede-plain": "cede, plain", "uvloop": "uvloop"}
     others = [loop for loop in loops if loop != "asyncio"]
-    lines = ["| suite | version | pass on asyncio | " + " | ".join(titles[loop] for loop in others) + " |"]
+    lines = ["| suite | version | asyncio | " + " | ".join(titles[loop] for loop in others) + " |"]
     lines.append("| --- | --- | ---: | " + " | ".join("---:" for _ in others) + " |")
     for name, by_loop in results.items():
         suite = BY_NAME[name]
-        passed = by_loop["asyncio"].passed if "asyncio" in by_loop else max(by_loop[loop].judged for loop in others)
+        passed = {loop: set(result.named("passed")) for loop, result in by_loop.items()}
+        stock = passed.get("asyncio") or set().union(*(by_loop[loop].lost for loop in by_loop), *passed.values())
         version = suite.requirement.split("==")[1]
-        lines.append(
-            f"| {name} | {version} | {passed} | " + " | ".join(str(by_loop[loop].passed) for loop in others) + " |"
-        )
+        figures = [str(len(stock))] + [str(len(stock & passed[loop])) if loop in passed else "" for loop in others]
+        lines.append(f"| {name} | {version} | {' | '.join(figures)} |")
     return "\n".join(lines)
+
+
+def read_earlier(files: list[Path]) -> dict[str, Results]:
+    """What earlier runs wrote with --json, as if it were of one run."""
+    found: dict[str, Results] = {}
+    for file in files:
+        for name, by_loop in json.loads(file.read_text(encoding="utf-8")).items():
+            for loop, told in by_loop.items():
+                told["tests"] = {test: runner.Outcome(**outcome) for test, outcome in told["tests"].items()}
+                found.setdefault(name, {})[loop] = runner.Result(**told)
+    return found
 
 
 def main() -> int:
@@ -64,10 +76,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write how each test ended")
+    parser.add_argument(
+        "--add", type=Path, action="append", default=[], metavar="FILE", help="what --json wrote before"
+    )
     parser.add_argument("suites", nargs="*", metavar="SUITE")
     options = parser.parse_args()
-    suites = [BY_NAME[name] for name in options.suites] or [suite for suite in SUITES if suite.in_ci or not options.ci]
-    results: dict[str, Results] = {}
+    suites = [BY_NAME[name] for name in options.suites]
+    if not suites and not options.add:
+        suites = [suite for suite in SUITES if suite.in_ci or not options.ci]
+    results = read_earlier(options.add)
     for suite in suites:
         runner.source_tree(suite)
     begun, total = time.monotonic(), Counter[str]()
@@ -82,17 +99,18 @@ def main() -> int:
                 futures[suite.name] = pool.submit(run_on_each, suite, options.on)
         for name, future in futures.items():
             try:
-                results[name] = future.result()
+                results.setdefault(name, {}).update(future.result())
             except runner.Broken as error:
                 print(error, flush=True)
                 total["error"] += 1
+    results = {name: results[name] for name in BY_NAME if name in results}
     if options.table:
         print(table(results, options.on))
     if options.json:
         told = {name: {loop: vars(result) for loop, result in by_loop.items()} for name, by_loop in results.items()}
         options.json.write_text(json.dumps(told, default=vars, indent=1), encoding="utf-8")
     for loop in options.on:
-        of_loop = [by_loop[loop] for by_loop in results.values()]
+        of_loop = [by_loop[loop] for by_loop in results.values() if loop in by_loop]
         passed, judged = (sum(getattr(result, what) for result in of_loop) for what in ("passed", "judged"))
         skipped = sum(len(result.named("skipped")) for result in of_loop)
         print(

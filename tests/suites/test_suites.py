@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
 import pytest
 
 import cede
-from tests.suites import catalogue, runner
+from tests.suites import __main__, catalogue, runner
 
 ON = "cede" if cede.compiled else "cede-plain"
 
@@ -105,3 +106,27 @@ def test_the_catalogue_is_pinned_and_the_lists_say_why():
         assert suite.road
         assert all(reason for reason in suite.left_out.values())
     assert {path.stem for path in (catalogue.HERE / "left_out").iterdir()} <= set(catalogue.BY_NAME)
+
+
+def test_the_table_is_made_of_several_runs(tmp_path, monkeypatch, capsys):
+    def told(**outcomes):
+        return {"tests": {test: {"outcome": outcome} for test, outcome in outcomes.items()}}
+
+    first = {"janus": {"asyncio": told(a="passed", b="passed", c="failed"), "cede": told(a="passed", b="passed")}}
+    second = {
+        "janus": {"uvloop": told(a="failed", b="passed", c="passed")},
+        "anyio": {"asyncio": told(a="passed"), "cede": told(a="failed") | {"lost": ["a"]}},
+    }
+    arguments = ["suites", "--table", "--on", "asyncio,cede,uvloop"]
+    for number, results in enumerate((first, second)):
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps(results), encoding="utf-8")
+        arguments += ["--add", str(file)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert __main__.main() == 1
+    printed = capsys.readouterr().out
+    versions = catalogue.versions()
+    assert f"| janus | {versions['janus']} | 2 | 2 | 1 |" in printed
+    assert f"| anyio | {versions['anyio']} | 1 | 0 |  |" in printed
+    assert printed.index("| anyio") < printed.index("| janus")
+    assert "cede: 2 of 3 that pass on asyncio" in printed
