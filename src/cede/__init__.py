@@ -46,6 +46,7 @@ import asyncio as _asyncio
 import importlib as _importlib
 import sys as _sys
 import warnings as _warnings
+from types import ModuleType as _ModuleType
 
 from . import policy as _policy
 from ._version import __version__
@@ -153,39 +154,51 @@ BaseEventLoop = SelectorEventLoop = EventLoop
 # --- The library --------------------------------------------------------------------------------
 #
 # So far only the loop is here, which is all that a program which imports asyncio needs of cede. Whoever asks for any
-# other name writes for `import cede as asyncio`, and gets all of it at once.
+# other name writes for `import cede as asyncio`.
 
-_LIBRARY = (
+_HOMES = {
+    "coroutines": "iscoroutine iscoroutinefunction",
+    "events": "AbstractEventLoop AbstractServer Handle TimerHandle get_event_loop_policy set_event_loop_policy "
+    "get_event_loop set_event_loop get_running_loop _get_running_loop _set_running_loop",
+    "exceptions": "BrokenBarrierError CancelledError IncompleteReadError InvalidStateError LimitOverrunError "
+    "SendfileNotAvailableError TimeoutError",
+    "futures": "Future wrap_future isfuture future_add_to_awaited_by future_discard_from_awaited_by",
+    "graph": "capture_call_graph format_call_graph print_call_graph FrameCallGraphEntry FutureCallGraph",
+    "locks": "Lock Event Condition Semaphore BoundedSemaphore Barrier",
+    "net.server": "Server",
+    "protocols": "BaseProtocol BufferedProtocol DatagramProtocol Protocol SubprocessProtocol",
+    "queues": "Queue PriorityQueue LifoQueue QueueFull QueueEmpty QueueShutDown",
+    "runners": "Runner run",
+    "streams": "StreamReader StreamReaderProtocol StreamWriter open_connection start_server open_unix_connection "
+    "start_unix_server",
+    "subprocess": "create_subprocess_exec create_subprocess_shell",
+    "taskgroups": "TaskGroup",
+    "tasks": "Task create_task FIRST_COMPLETED FIRST_EXCEPTION ALL_COMPLETED wait wait_for as_completed sleep gather "
+    "shield ensure_future run_coroutine_threadsafe current_task all_tasks create_eager_task_factory eager_task_factory "
+    "_register_task _unregister_task _enter_task _leave_task",
+    "threads": "to_thread",
+    "timeouts": "Timeout timeout timeout_at",
+    "transports": "BaseTransport DatagramTransport ReadTransport SubprocessTransport Transport WriteTransport",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+# Further modules, under the names of asyncio's.
+_RARE = (
     "base_events",
     "base_futures",
     "base_subprocess",
     "base_tasks",
     "constants",
-    "coroutines",
-    "events",
-    "exceptions",
     "format_helpers",
-    "futures",
-    "graph",
-    "locks",
     "log",
     "mixins",
-    "protocols",
-    "queues",
-    "runners",
     "selector_events",
     "sslproto",
     "staggered",
-    "streams",
-    "subprocess",
-    "taskgroups",
-    "tasks",
-    "threads",
-    "timeouts",
-    "transports",
     "trsock",
     "unix_events",
 )
+_LIBRARY = (*(home for home in _HOMES if "." not in home), *_RARE)
 
 # Deprecated names, and what they are in `policy`.
 _DEPRECATED = {
@@ -195,20 +208,46 @@ _DEPRECATED = {
 }
 
 
-def _import_library() -> None:
-    here = globals()
+def _import_from(home: str) -> _ModuleType:
+    """Import a module of the library, and put its names here."""
     # Some put cede into the standard library's place, but its modules ask that for asyncio.
     placed = _sys.modules.get("asyncio", _asyncio)
     _sys.modules["asyncio"] = _asyncio
     try:
-        for module in _LIBRARY:
-            names = vars(_importlib.import_module(f".{module}", __name__))
-            here.update({name: names[name] for name in __all__ if name in names})
+        module = _importlib.import_module(f".{home}", __name__)
     finally:
         _sys.modules["asyncio"] = placed
-    if _sys.version_info < (3, 14) and _hides_deprecations():
-        # A module with a `__getattr__` is one whose attributes these interpreters search for anew each time: that would
-        # be a sixth of `await cede.sleep(0)`. Later ones mind less (3.14) or not at all; there asyncio has one too.
+    globals().update({name: getattr(module, name) for name in _HOMES.get(home, "").split()})
+    return module
+
+
+class _ModuleToCome(_ModuleType):
+    """Stands for a rare module until something is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_import_from(self.__name__), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_import_from(self.__name__), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(_import_from(self.__name__), name)
+
+    def __dir__(self) -> list[str]:
+        return dir(_import_from(self.__name__))
+
+
+def _import_library() -> None:
+    """Have every name stand here from now on.
+
+    A module with a `__getattr__` is one whose attributes Python searches for anew each time, before 3.14: that would be
+    a sixth of `await cede.sleep(0)`. Later ones mind less (3.14) or not at all.
+    """
+    for home in _HOMES:
+        _import_from(home)
+    if _hides_deprecations():
+        here = globals()
+        here.update({name: _ModuleToCome(name) for name in _RARE if name not in here})
         here.update({name: getattr(_policy, ours) for name, ours in _DEPRECATED.items()})
         here.pop("__getattr__", None)
 
@@ -227,8 +266,13 @@ if not TYPE_CHECKING:  # else a type checker believes that any name is here
         if name in _DEPRECATED:
             _policy._deprecated(name)
             return getattr(_policy, _DEPRECATED[name])
-        if name in _LIBRARY or name in __all__:
-            _import_library()
+        if name in _RARE:
+            return _import_from(name)
+        if name in _HOME or name in _HOMES:
+            if _sys.version_info < (3, 14):
+                _import_library()
+            else:
+                _import_from(_HOME.get(name, name))
             return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

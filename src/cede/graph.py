@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from .engine.running import _get_running_loop, current_task
 from .futures import isfuture
@@ -33,16 +33,13 @@ _RESUMABLE = _ASYNC | inspect.CO_GENERATOR
 if sys.version_info >= (3, 14):
     from asyncio.graph import FrameCallGraphEntry, FutureCallGraph
 else:
-    import dataclasses
 
-    @dataclasses.dataclass(frozen=True, slots=True)
-    class FrameCallGraphEntry:
+    class FrameCallGraphEntry(NamedTuple):
         """A frame of a call stack."""
 
         frame: FrameType
 
-    @dataclasses.dataclass(frozen=True, slots=True)
-    class FutureCallGraph:
+    class FutureCallGraph(NamedTuple):
         """A future or task, its call stack (innermost first; empty for a plain future), and who waits for it."""
 
         future: Future[Any]

@@ -125,11 +125,13 @@ def test_an_unknown_name_of_a_module() -> None:
             getattr(module, "nonsense")  # noqa: B009
 
 
-@pytest.mark.parametrize("name", ["run", "locks", "sleep", "Queue", "sslproto"])
-def test_the_first_name_brings_all(run_python: Callable[..., Any], name: str) -> None:
+@pytest.mark.parametrize("name", ["run", "locks", "sleep", "Queue", "Server", "subprocess"])
+def test_what_the_first_name_brings(run_python: Callable[..., Any], name: str) -> None:
     """A program that imports asyncio and runs on cede's loop needs no more of cede, and imports no more."""
     source = """
-        import sys, cede
+        import sys, types, warnings, cede
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore", DeprecationWarning)
         cede.install()
         cede.new_event_loop().close()
         for module in cede._LIBRARY:
@@ -139,12 +141,53 @@ def test_the_first_name_brings_all(run_python: Callable[..., Any], name: str) ->
         assert not hasattr(cede, "nonsense")
         assert "run" not in vars(cede)
         assert getattr(cede, sys.argv[1]) is vars(cede)[sys.argv[1]]
+        if sys.version_info >= (3, 14):  # that module
+            assert "cede.graph" not in sys.modules
+            assert "__getattr__" in vars(cede)
+        else:  # all names, and no search for each of them from then on
+            assert not set(cede.__all__) - set(vars(cede))
+            assert "__getattr__" not in vars(cede)
+        assert "cede.unix_events" not in sys.modules
+        for name in cede.__all__:
+            assert getattr(cede, name) is vars(cede)[name]
         for module in cede._LIBRARY:
-            assert vars(cede)[module] is sys.modules["cede." + module]
-        assert not set(cede.__all__) - set(vars(cede))
+            assert isinstance(getattr(cede, module), types.ModuleType)
         assert not hasattr(cede, "nonsense")
     """
     run_python(source, name)
+
+
+def test_every_name_has_its_home() -> None:
+    """What stands in `cede` is what stands in the module that it is said to come from."""
+    own = {"__version__", "compiled", "install", "uninstall"}
+    loops = {"BaseEventLoop", "EventLoop", "SelectorEventLoop", "new_event_loop"}
+    assert set(cede.__all__) == set(cede._HOME) | own | loops
+    for name, home in cede._HOME.items():
+        assert getattr(importlib.import_module(f"cede.{home}"), name) is getattr(cede, name)
+
+
+def test_a_rare_module_is_there_when_something_is_asked_of_it(run_python: Callable[..., Any]) -> None:
+    run_python(
+        """
+        import sys, types, cede
+        cede.run
+        rare = cede.unix_events
+        assert isinstance(rare, types.ModuleType)
+        assert rare.SelectorEventLoop is cede.EventLoop
+        assert "SelectorEventLoop" in dir(rare)
+        assert not hasattr(rare, "nonsense")
+        assert cede.unix_events is sys.modules["cede.unix_events"]
+        rare.added = 1
+        assert cede.unix_events.added == 1
+        del rare.added
+        assert not hasattr(cede.unix_events, "added")
+        import cede.sslproto
+        assert cede.sslproto is sys.modules["cede.sslproto"]
+        from cede import trsock, log
+        assert log.logger.name == "asyncio"
+        assert trsock.TransportSocket
+        """
+    )
 
 
 def test_in_the_place_of_asyncio(run_python: Callable[..., Any]) -> None:

@@ -24,9 +24,11 @@ from typing import Any
 
 from ..engine import own_calls
 from ..engine.futures import release
-from ..io.listener import Listener
-from ..io.stream_transport import StreamTransport
 from .awaiting import next_turn
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
+if TYPE_CHECKING:
+    from ..io.listener import Listener
 
 logger = logging.getLogger("asyncio")
 
@@ -44,6 +46,11 @@ class Server(asyncio.AbstractServer):
         ssl_handshake_timeout: float | None,
         ssl_shutdown_timeout: float | None = None,
     ) -> None:
+        # Imported by the first server: every program that imports cede has the class.
+        from ..io.listener import Listener
+        from ..io.stream_transport import StreamTransport
+
+        self._new_listener, self._new_transport = Listener, StreamTransport
         self._loop = loop
         self._sockets: list[socket.socket] | None = sockets  # None once closed
         self._protocol_factory = protocol_factory
@@ -98,7 +105,7 @@ class Server(asyncio.AbstractServer):
             raise RuntimeError(f"server {self!r} is closed")
         for sock in self._sockets:
             sock.listen(self._backlog)
-            self._listeners.append(weakref.ref(Listener(self._loop, sock, self._backlog, self._accepted)))
+            self._listeners.append(weakref.ref(self._new_listener(self._loop, sock, self._backlog, self._accepted)))
 
     async def serve_forever(self) -> None:
         """Accept connections until cancelled; then close the server and its connections."""
@@ -206,7 +213,7 @@ class Server(asyncio.AbstractServer):
         try:
             protocol = self._protocol_factory()
             if self._ssl_context is None:
-                StreamTransport(self._loop, conn, protocol, None, None, self, context, names)
+                self._new_transport(self._loop, conn, protocol, None, None, self, context, names)
             else:
                 extra = {name: value for name, value in zip(("peername", "sockname"), names) if value is not None}
                 self._begin_tls(conn, protocol, extra, context)
