@@ -20,7 +20,7 @@ import importlib.util
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NamedTuple
@@ -189,9 +189,11 @@ def _is_zip(path: str) -> bool:
     with io.open_code(os.path.abspath(path)) as file:
         if file.read(4) == b"PK\x03\x04":
             return True
+    if path.endswith((".py", ".pyc")):
+        return False
     import zipfile  # a zip file may have a `#!` line before it, and is known by its end
 
-    return not path.endswith((".py", ".pyc")) and zipfile.is_zipfile(path)
+    return zipfile.is_zipfile(path)
 
 
 # Putting it in place
@@ -290,9 +292,43 @@ def _install_here(stand_in: bool) -> InstallInWorkers:
 
 def _install_in_workers(stand_in: bool) -> None:
     """Let every process started through multiprocessing run on cede, by whatever start method."""
-    from multiprocessing import process
+    if _MULTIPROCESSING in sys.modules:
+        _mark_children(sys.modules[_MULTIPROCESSING], stand_in)
+    else:
+        sys.meta_path.insert(0, _MultiprocessingFinder(stand_in))
 
+
+_MULTIPROCESSING = "multiprocessing.process"
+
+
+def _mark_children(process: ModuleType, stand_in: bool) -> None:
     # The settings a process hands to its children, which are pickled where the child does not simply inherit.
     config: dict[str, Any] | None = getattr(process.current_process(), "_config", None)
     if config is not None:
         config["cede"] = InstallInWorkers(stand_in)
+
+
+class _MultiprocessingFinder:
+    """Waits until the program imports multiprocessing, which most never do and which takes its time."""
+
+    def __init__(self, stand_in: bool) -> None:
+        self._stand_in = stand_in
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return the module's own spec, which marks the children's settings once the module is there; else None."""
+        if fullname != _MULTIPROCESSING:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            execute = loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                _mark_children(module, self._stand_in)
+
+            loader.exec_module = exec_module
+        return spec
