@@ -1,6 +1,7 @@
 """Timers: setting and cancelling them, and how late they are."""
 
 import asyncio
+import random
 import time
 
 from benchmarks.row import each, program
@@ -48,6 +49,20 @@ async def call_later_and_fire(meter):
             loop.call_later(0.051, done.set_result, None)
             await done
     meter.check(len(fired), rounds * count)
+
+
+@program(
+    "sleepers-{tasks}-{seconds}s",
+    "{tasks:,} tasks that sleep up to {seconds} s, per task",
+    each(tasks=(1000, 10_000, 100_000), seconds=(0.1, 2)),
+    unit="us",
+    warmup=False,
+)
+async def sleepers(meter, tasks, seconds):
+    chance = random.Random(1)
+    delays = [chance.random() * seconds for _ in range(meter.count(tasks))]
+    with meter.timed(len(delays)):
+        await asyncio.gather(*map(asyncio.sleep, delays))
 
 
 def percentile(ordered, share):

@@ -10,8 +10,9 @@ import time as _time
 from . import native, syscalls
 
 _SHORTEST_WAIT = 50e-6  # seconds; about what it takes to be woken, and many timers may become due meanwhile
-_WAIT_PER_TIMER = 10e-6  # seconds; where many were due at once more will come, and waking costs each of them less
-_CROWDED_WAIT = 1e-3  # seconds; the most of that
+_WINDOW = 1e-3  # seconds; the least over which the timers that were due are counted
+_WAIT_PER_RATE = 1e-7  # seconds a timer a second; where many are due they share a wake-up: five at 10,000 a second
+_CROWDED_WAIT = 0.9e-3  # seconds; the most of that
 _LONG_WAIT = 2e-3  # seconds; the longer a processor has slept, the later it wakes
 _LEAD = 400e-6  # seconds; out of a long wait the loop comes this much earlier, and waits for the rest
 
@@ -21,6 +22,10 @@ class Clock:
 
     def __init__(self):
         self.resolution = self.natural_resolution()  # seconds; timers this near are due
+        # How many timers were due a second in the last whole window, and how many were in this one, since when.
+        self._rate = 0.0
+        self._due = 0
+        self._since = 0.0
 
     def natural_resolution(self):
         """Return the `resolution` that the clock has unless somebody says otherwise."""
@@ -34,12 +39,18 @@ class Clock:
 
         The next timer is due at `deadline`, and `lately` of them were since the loop last waited.
         """
-        delay = deadline - self._now()
+        now = self._now()
+        self._due += lately
+        if now - self._since >= _WINDOW:
+            self._rate = self._due / (now - self._since)
+            self._since = now
+            self._due = 0
+        delay = deadline - now
         if delay <= 0.0:
             return 0.0
         if delay > _LONG_WAIT:
             return delay - _LEAD
-        return max(delay, _SHORTEST_WAIT, min(lately * _WAIT_PER_TIMER, _CROWDED_WAIT))
+        return max(delay, _SHORTEST_WAIT, min(self._rate * _WAIT_PER_RATE, _CROWDED_WAIT))
 
     def time(self):
         """Return the seconds since some moment in the past, as a float."""

@@ -155,8 +155,7 @@ class Loop(Descriptors):
         elif self._clock is not self._own_clock or type(self).time is not Loop.time or "time" in self.__dict__:
             self._follow_time()
         delay = self._clock._wait_until(deadline, self._timers._popped)
-        if delay > 0.0:
-            self._timers._popped = 0
+        self._timers._popped = 0
         return delay if delay < _LONGEST_WAIT else _LONGEST_WAIT
 
     def _promote_due_timers(self):

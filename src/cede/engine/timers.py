@@ -37,7 +37,7 @@ class TimerHeap(Timers):
         self._bound = _INFINITY  # no timer that waits is due before this
         self._asked = 0  # how many timers were ever added; the source of `_order`
         self._settled = 0  # `_asked` when all were last made one tree
-        self._popped = 0  # how many were due since the loop last slept; it sets that back
+        self._popped = 0  # how many were due since the clock was last told; the loop sets that back
 
     def __len__(self):
         return self._count
