@@ -46,7 +46,7 @@ _shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
 # Until a process has once freed a large block, glibc's malloc maps and unmaps each one anew: an echo of 100 KiB takes
 # twice as long. So one is freed here, which is never touched; the allocator then keeps as much at hand.
-bytes(2 * _LARGE_READ_SIZE)
+bytes(4 * _LARGE_READ_SIZE)
 
 
 class StreamTransport(Channel):
