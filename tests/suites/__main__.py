@@ -2,9 +2,9 @@
 
     python -m tests.suites [--on LOOP,…] [--ci] [--jobs N] [--table] [--json FILE] [--add FILE…] [SUITE…]
 
-LOOP is asyncio, cede, cede-plain or uvloop. With --ci those suites that CI runs. A test that fails runs a second time,
-with the others that failed; one that fails twice, and not on asyncio, is lost: the exit status tells whether one was
-lost on cede. --table prints the figures as a table for docs/programs.md. What one run writes with --json another
+LOOP is asyncio, cede, cede-plain or uvloop. With --ci those suites that CI runs; N suites run side by side, for most of
+their time they wait. A test that fails runs a second time, with the others that failed, when all suites have run; one that
+fails twice, and not on asyncio, is lost: the exit status tells whether one was lost on cede. --table prints the figures as a table for docs/programs.md. What one run writes with --json another
 counts with --add as its own, and runs nothing more unless suites are named: so the table can be made in pieces.
 """
 
@@ -31,15 +31,25 @@ def run_on_each(suite: Suite, loops: list[str]) -> Results:
     results: Results = {}
     for loop in loops:
         begun = time.monotonic()
-        result = results[loop] = runner.run(suite, loop, results.get("asyncio"))
-        lines = [f"{suite.name:16}{loop:12}{result.summary()}  {time.monotonic() - begun:.0f} s"]
+        result = results[loop] = runner.run(suite, loop)
+        again = f", {len(result.failed)} to be run again" if result.failed else ""
+        print(f"{suite.name:16}{loop:12}{result.summary()}{again}  {time.monotonic() - begun:.0f} s", flush=True)
+    return results
+
+
+def judge(suite: Suite, results: Results) -> None:
+    """Run again what failed, and print how that went."""
+    for loop, result in results.items():
+        if not result.failed:
+            continue
+        runner.judge(suite, loop, result, results.get("asyncio"))
+        lines = [f"{suite.name:16}{loop:12}{result.summary()}"]
         for word, tests in (("LOST", result.lost), ("fails on asyncio", result.fail_on_stock)):
             for test in tests:
                 reason = (result.tests[test].why.strip().splitlines() or [""])[-1]
                 lines.append(f"    {word}: {test}\t{result.tests[test].outcome}: {reason[:160]}")
         lines += [f"    at the second try: {test}" for test in result.second_try]
         print("\n".join(lines), flush=True)
-    return results
 
 
 def table(results: dict[str, Results], loops: list[str]) -> str:
@@ -73,7 +83,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.suites")
     parser.add_argument("--on", default="cede", type=lambda text: text.split(","))
     parser.add_argument("--ci", action="store_true")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write how each test ended")
     parser.add_argument(
@@ -85,8 +95,6 @@ def main() -> int:
     if not suites and not options.add:
         suites = [suite for suite in SUITES if suite.in_ci or not options.ci]
     results = read_earlier(options.add)
-    for suite in suites:
-        runner.source_tree(suite)
     begun, total = time.monotonic(), Counter[str]()
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = {}
@@ -97,12 +105,14 @@ def main() -> int:
                 total["error"] += 1
             else:
                 futures[suite.name] = pool.submit(run_on_each, suite, options.on)
-        for name, future in futures.items():
-            try:
-                results.setdefault(name, {}).update(future.result())
-            except runner.Broken as error:
-                print(error, flush=True)
-                total["error"] += 1
+    for name, future in futures.items():  # Order: all have run, so that nothing takes the processor from who runs again
+        try:
+            by_loop = future.result()
+            judge(BY_NAME[name], by_loop)
+            results.setdefault(name, {}).update(by_loop)
+        except runner.Broken as error:
+            print(error, flush=True)
+            total["error"] += 1
     results = {name: results[name] for name in BY_NAME if name in results}
     if options.table:
         print(table(results, options.on))

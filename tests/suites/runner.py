@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,10 @@ class Result:
         return [test for test, outcome in self.tests.items() if outcome.outcome in outcomes]
 
     @property
+    def failed(self) -> list[str]:
+        return self.named("failed", "hung", "crashed")
+
+    @property
     def passed(self) -> int:
         return len(self.named("passed"))
 
@@ -69,15 +74,22 @@ class Result:
         return f"{self.passed}/{self.judged}" + (f" ({', '.join(beside)})" if beside else "")
 
 
+fetching = threading.Lock()  # two suites may be of one package
+
+
 def source_tree(suite: Suite) -> Path:
     """The unpacked source distribution of a suite's package, fetched if it is not there."""
-    name, version = suite.requirement.split("==")
+    with fetching:
+        return _fetched(*suite.requirement.split("=="))
+
+
+def _fetched(name: str, version: str) -> Path:
     tree = SDISTS / f"{name}-{version}"
     if not tree.exists():
         SDISTS.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=SDISTS) as folder:
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"]
-            subprocess.run([*pip, "--no-binary", ":all:", "--dest", folder, suite.requirement], check=True)
+            subprocess.run([*pip, "--no-binary", ":all:", "--dest", folder, f"{name}=={version}"], check=True)
             (archive,) = Path(folder).iterdir()
             with tarfile.open(archive) as packed:
                 packed.extractall(folder, filter="data")
@@ -96,16 +108,21 @@ def _installed_apart(suite: Suite) -> Path:
     return folder
 
 
-def run(suite: Suite, loop: str, stock: Result | None = None) -> Result:
-    """Run the suite on `loop`, and a second time, by themselves, the tests that fail.
+def run(suite: Suite, loop: str) -> Result:
+    """Run the suite on `loop`. What fails is to be judged by `judge`."""
+    result = Result(_outcomes(suite, loop))
+    if not any(outcome.loops for outcome in result.tests.values()):
+        raise Broken(f"{suite.name} on {loop}: no test made a loop")
+    return result
+
+
+def judge(suite: Suite, loop: str, result: Result, stock: Result | None = None) -> None:
+    """Run the tests that failed a second time, by themselves.
 
     Those that fail twice are judged by what they do on the standard library's loop: in `stock` if that is given, else
     they run on it.
     """
-    result = Result(_outcomes(suite, loop))
-    if not any(outcome.loops for outcome in result.tests.values()):
-        raise Broken(f"{suite.name} on {loop}: no test made a loop")
-    bad = result.named("failed", "hung", "crashed")
+    bad = result.failed
     if bad:
         again = _outcomes(suite, loop, only=bad)
         result.second_try = [test for test in bad if test in again and again[test].outcome == "passed"]
@@ -115,7 +132,6 @@ def run(suite: Suite, loop: str, stock: Result | None = None) -> Result:
         on_stock = stock.tests if stock else _outcomes(suite, "asyncio", only=bad)
         result.lost = [test for test in bad if test in on_stock and on_stock[test].outcome == "passed"]
     result.fail_on_stock = [test for test in bad if test not in result.lost]
-    return result
 
 
 def _outcomes(suite: Suite, loop: str, only: list[str] | None = None) -> dict[str, Outcome]:

@@ -72,6 +72,8 @@ def test_each_end_of_a_test_is_told_from_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "source_tree", lambda suite: tmp_path)
     suite = catalogue.Suite("strange", "test_strange.py", "as any program", seconds=3.0, expression="not no_such_thing")
     result = runner.run(suite, ON)
+    assert len(result.failed) == 5 and not result.lost
+    runner.judge(suite, ON, result)
     ends = {test.partition("::test_")[2]: outcome.outcome for test, outcome in result.tests.items()}
     assert ends == {
         "passes": "passed",
