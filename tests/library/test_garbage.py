@@ -34,6 +34,27 @@ async def fail() -> None:
     raise KeyError
 
 
+async def stocks_task_failing() -> None:
+    task = asyncio.Task(fail())
+    await cede.wait([task])
+    assert type(task.exception()) is KeyError
+
+
+async def fail_at_once() -> None:
+    raise KeyError
+
+
+async def eager_failing() -> None:
+    loop = cede.get_running_loop()
+    assert type(cede.Task(fail_at_once(), loop=loop, eager_start=True).exception()) is KeyError
+    assert type(loop.create_task(fail_at_once(), eager_start=True).exception()) is KeyError
+    loop.set_task_factory(cede.eager_task_factory)
+    assert type(cede.create_task(fail_at_once()).exception()) is KeyError
+    loop.set_task_factory(cede.create_eager_task_factory(cede.Task))
+    assert type(cede.create_task(fail_at_once(), name="x").exception()) is KeyError
+    loop.set_task_factory(None)
+
+
 async def shield_cancelled() -> None:
     inner = cede.create_task(answer())
     outer = cede.shield(inner)
@@ -121,6 +142,8 @@ PROGRAMS: dict[str, Callable[[], Awaitable[object]]] = {
     "to_thread": lambda: cede.to_thread(int, 1),
     "run_in_executor": lambda: cede.get_running_loop().run_in_executor(None, int, 1),
     "asynchronous generator": left_generator,
+    "task of the stdlib's, with an error": stocks_task_failing,
+    "eager task, with an error": eager_failing,
 }
 
 

@@ -126,7 +126,9 @@ class Handle(Runnable):
         failure = native.attempt(self._runs_in, self._callback, self._args)
         if failure is not None:
             self._fail(failure)
-            self = failure = None  # interpreted, the frames of a traceback lead back to this one
+        # Interpreted, the frames of a traceback lead back to this one: also those of a coroutine that ended in there,
+        # whose task, of another kind, keeps its exception, and is what this handle calls.
+        self = failure = None
 
     def _fail(self, exc):
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):

@@ -95,6 +95,8 @@ def attempt(context, callback, args):
         context.run(callback, *args)
     except BaseException as exc:
         return _without_our_frame(exc)
+    finally:
+        callback = args = None  # as in `throw`
 
 
 def call_one(context, callback, arg):

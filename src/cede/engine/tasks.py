@@ -57,6 +57,7 @@ class Task(Future):
         native.drop_empty_dict(self)
         self._init(running.get_event_loop() if loop is None else loop)
         self._init_task(coro, name, context, eager_start)
+        self = None  # as in `_start_eagerly`
 
     # The fields beside Future's, None or zero by nature as those:
     #
@@ -92,6 +93,7 @@ class Task(Future):
         else:
             self._schedule()
             _live.add(self)
+        self = None  # as in `_start_eagerly`
 
     # asyncio: isinstance(task, asyncio.Task) is asked by libraries.
     @property
@@ -258,6 +260,7 @@ class Task(Future):
         self._act_on(answer)
         if self._stage == _DONE:
             self._coro = None
+        self = answer = None  # as in `_run`, and so in each function that leads here
 
     # --- The end ----------------------------------------------------------------------------------
 
@@ -511,7 +514,10 @@ def _make_task(loop, coro, name, context, kwargs):
     task = native.fresh(Task)
     task._init(loop)
     task._init_task(coro, name, context, loop._eager)
-    return task
+    try:
+        return task
+    finally:
+        task = None  # as in `_start_eagerly`
 
 
 def _take_place(loop, task):
