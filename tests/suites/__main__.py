@@ -63,7 +63,13 @@ def table(results: dict[str, Results], loops: list[str]) -> str:
         passed = {loop: set(result.named("passed")) for loop, result in by_loop.items()}
         stock = passed.get("asyncio") or set().union(*(by_loop[loop].lost for loop in by_loop), *passed.values())
         version = suite.requirement.split("==")[1]
-        figures = [str(len(stock))] + [str(len(stock & passed[loop])) if loop in passed else "" for loop in others]
+        figures = [str(len(stock))]
+        for loop in others:
+            if loop in by_loop:  # a test that only asyncio's run knows has another name here: some bear the loop's
+                others_tests = by_loop[loop].tests
+                figures.append(str(sum(test in passed[loop] or test not in others_tests for test in stock)))
+            else:
+                figures.append("")
         lines.append(f"| {name} | {version} | {' | '.join(figures)} |")
     return "\n".join(lines)
 

@@ -116,7 +116,7 @@ def test_the_table_is_made_of_several_runs(tmp_path, monkeypatch, capsys):
 
     first = {"janus": {"asyncio": told(a="passed", b="passed", c="failed"), "cede": told(a="passed", b="passed")}}
     second = {
-        "janus": {"uvloop": told(a="failed", b="passed", c="passed")},
+        "janus": {"uvloop": told(a="failed", c="passed", b_of_uvloop="passed")},
         "anyio": {"asyncio": told(a="passed"), "cede": told(a="failed") | {"lost": ["a"]}},
     }
     arguments = ["suites", "--table", "--on", "asyncio,cede,uvloop"]
