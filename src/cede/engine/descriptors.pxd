@@ -30,8 +30,12 @@ cdef class Callbacks(Watcher):
     cdef readonly Handle _writer
     cdef object _reader_file
     cdef object _writer_file
+    cdef readonly object _reader_owner
+    cdef readonly object _writer_owner
 
     cdef list _files(self)
+    cdef list _owners(self)
+    cdef object _replaced(self, Handle previous, Handle handle, list owners)
     @cython.locals(handle=Handle)
     cdef object _displaced(self)
     cdef object _on_ready(self, int events)

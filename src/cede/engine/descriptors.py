@@ -48,23 +48,30 @@ class Descriptors:
         """Stop calling the writer of `fd`, which may be a file closed by now; return True if there was one."""
         return self._remove_writer(self._registered(fd))
 
-    def _add_reader(self, fd, callback, *args, context=None):
+    # `owner` is the transport that asks, which hears when somebody else watches its number. What it asked for is then
+    # the other's, and `gone` it takes nothing of that away.
+
+    def _add_reader(self, fd, callback, *args, context=None, owner=None):
         handle = self._new_handle(callback, args, context)
-        self._callbacks_of(fd)._set_reader(handle)
+        self._callbacks_of(fd)._set_reader(handle, owner)
         return handle
 
-    def _add_writer(self, fd, callback, *args, context=None):
+    def _add_writer(self, fd, callback, *args, context=None, owner=None):
         handle = self._new_handle(callback, args, context)
-        self._callbacks_of(fd)._set_writer(handle)
+        self._callbacks_of(fd)._set_writer(handle, owner)
         return handle
 
-    def _remove_reader(self, fd):
+    def _remove_reader(self, fd, gone=None):
         callbacks = self._callbacks.get(fd)
-        return False if callbacks is None or self._closed else callbacks._set_reader(None)
+        if callbacks is None or self._closed or (gone is not None and callbacks._reader_owner is not gone):
+            return False
+        return callbacks._set_reader(None)
 
-    def _remove_writer(self, fd):
+    def _remove_writer(self, fd, gone=None):
         callbacks = self._callbacks.get(fd)
-        return False if callbacks is None or self._closed else callbacks._set_writer(None)
+        if callbacks is None or self._closed or (gone is not None and callbacks._writer_owner is not gone):
+            return False
+        return callbacks._set_writer(None)
 
     def _new_handle(self, callback, args, context):
         self._check_closed()
@@ -153,22 +160,32 @@ class Callbacks(Watcher):
         self._fd = fd
         self._reader = self._writer = None  # Handle, or None
         self._reader_file = self._writer_file = None  # what they were asked for by, if that was no number
+        self._reader_owner = self._writer_owner = None  # the transport of a pipe that asked for them, or None
         self._interest = 0
 
-    def _set_reader(self, handle):
+    def _set_reader(self, handle, owner=None):
         """Make `handle` the reader (None: no reader); return True if there was one."""
         previous = self._reader
+        owners = self._owners()
         self._update(handle, self._writer)
-        if previous is not None:
-            previous._cancel()
+        self._reader_owner = owner
+        self._replaced(previous, handle, owners)
         return previous is not None
 
-    def _set_writer(self, handle):
+    def _set_writer(self, handle, owner=None):
         previous = self._writer
+        owners = self._owners()
         self._update(self._reader, handle)
+        self._writer_owner = owner
+        self._replaced(previous, handle, owners)
+        return previous is not None
+
+    def _replaced(self, previous, handle, owners):
         if previous is not None:
             previous._cancel()
-        return previous is not None
+        if handle is not None:
+            for owner in owners:
+                owner._end_if_gone()
 
     def _update(self, reader, writer):
         interest = (READABLE if reader is not None else 0) | (WRITABLE if writer is not None else 0)
@@ -193,6 +210,9 @@ class Callbacks(Watcher):
         """What was registered by an object, and not by its number."""
         return [file for file in (self._reader_file, self._writer_file) if file is not None]
 
+    def _owners(self):
+        return [owner for owner in (self._reader_owner, self._writer_owner) if owner is not None]
+
     def _displaced(self):
         self._interest = 0
         self._loop._callbacks.pop(self._fd, None)
@@ -202,6 +222,10 @@ class Callbacks(Watcher):
             if handle is not None:
                 handle._cancel()
         self._reader = self._writer = None
+        owners = self._owners()
+        self._reader_owner = self._writer_owner = None
+        for owner in owners:
+            owner._end_if_gone()
 
     def _on_ready(self, events):
         if self._loop._incoming:

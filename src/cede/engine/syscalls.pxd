@@ -135,22 +135,34 @@ cdef extern from *:
        once the program closed or detached it: no byte goes to who has the number then. One of another class has methods
        of its own, which the twin in Python calls. */
     struct cede_numbered { PyObject_HEAD int number; };
-    static PyTypeObject *cede_socket_type = NULL;
+    static PyTypeObject *cede_socket_type = NULL, *cede_file_type = NULL;  /* io.FileIO is made so, too */
     static PyObject *cede_methods = NULL;
     #define cede_number(sock) (((struct cede_numbered *)(sock))->number)
 
+    /* The class of that name if its objects look so, else None; NULL with an error set. */
+    static PyObject *cede_numbered_class(const char *module_name, const char *name) {
+        PyObject *module = PyImport_ImportModule(module_name), *kind = NULL, *blank = NULL;
+        if (module) kind = PyObject_GetAttrString(module, name);
+        if (kind) blank = PyObject_CallMethod(kind, "__new__", "O", kind);
+        if (blank && (Py_TYPE(blank)->tp_basicsize < (Py_ssize_t)sizeof(struct cede_numbered)
+                      || cede_number(blank) != -1))
+            Py_SETREF(kind, Py_NewRef(Py_None));
+        if (blank == NULL) Py_CLEAR(kind);
+        Py_XDECREF(module); Py_XDECREF(blank);
+        return kind;
+    }
+
     /* 0, or -1 with an error set. Where the object looks different, no socket is taken for a plain one. */
     static int cede_learn_sockets(void) {
-        PyObject *module = PyImport_ImportModule("socket"), *kind = NULL, *blank = NULL, *methods = NULL;
-        if (module) kind = PyObject_GetAttrString(module, "socket");
-        if (kind) blank = PyObject_CallMethod(kind, "__new__", "O", kind);
-        if (blank) methods = PyImport_ImportModule("cede.engine.syscalls");
+        PyObject *sockets = cede_numbered_class("socket", "socket"), *files = NULL, *methods = NULL;
+        if (sockets) files = cede_numbered_class("io", "FileIO");
+        if (files) methods = PyImport_ImportModule("cede.engine.syscalls");
         if (methods && cede_methods == NULL) {
             cede_methods = Py_NewRef(methods);
-            if (Py_TYPE(blank)->tp_basicsize >= (Py_ssize_t)sizeof(struct cede_numbered) && cede_number(blank) == -1)
-                cede_socket_type = (PyTypeObject *)Py_NewRef(kind);
+            cede_socket_type = (PyTypeObject *)Py_NewRef(sockets);
+            cede_file_type = (PyTypeObject *)Py_NewRef(files);
         }
-        Py_XDECREF(module); Py_XDECREF(kind); Py_XDECREF(blank);
+        Py_XDECREF(sockets); Py_XDECREF(files);
         if (methods == NULL) return -1;
         Py_DECREF(methods);
         return 0;
@@ -162,6 +174,8 @@ cdef extern from *:
         if (cede_methods == NULL) return cede_learn_sockets() < 0 ? -1 : Py_TYPE(sock) == cede_socket_type;
         return 0;
     }
+
+    #define cede_knows_number(file) (Py_TYPE(file) == cede_socket_type || Py_TYPE(file) == cede_file_type)
 
     static CYTHON_INLINE int cede_would_block(void) {
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -375,6 +389,7 @@ cdef extern from *:
     """
     int cede_is_plain(object sock) except -1
     int cede_number(object sock)
+    bint cede_knows_number(object file)
     PyObject *cede_methods
     object cede_read(int fd, object buffer, Py_ssize_t size)
     object cede_receive(int fd, object buffer, Py_ssize_t size)
@@ -433,10 +448,10 @@ cdef inline object read_buffer(Py_ssize_t size):
 cdef inline object read(int fd, object buffer, Py_ssize_t size):
     return cede_read(fd, buffer, size)
 
-cdef inline int number_of(object sock) except? -2:
-    if cede_is_plain(sock):
-        return cede_number(sock)
-    return sock.fileno()
+cdef inline int number_of(object file) except? -2:
+    if cede_is_plain(file) or cede_knows_number(file):
+        return cede_number(file)
+    return file.fileno()
 
 cdef inline object receive(object sock, int fd, object buffer, Py_ssize_t size):
     if cede_is_plain(sock):

@@ -87,9 +87,9 @@ def read(fd, buffer, size):
         return None
 
 
-def number_of(sock):
-    """The descriptor that a socket has now, -1 if it was closed or detached."""
-    return sock.fileno()
+def number_of(file):
+    """The descriptor that a socket or file has now; -1 or an error, whatever it says, if it was closed or detached."""
+    return file.fileno()
 
 
 def receive(sock, fd, buffer, size):

@@ -3,11 +3,13 @@ from .channel cimport Channel
 
 cdef class Endpoint(Channel):
     cdef readonly object _file
+    cdef object _keeper
     cdef Py_ssize_t _waiting
     cdef Py_ssize_t _high
     cdef Py_ssize_t _low
     cdef tuple _marks
 
+    cdef object _set_file(self, object file)
     cdef object _init(self, Loop loop, object file, object protocol, dict extra, object context)
     cdef bint _is_gone(self) except -1
     cdef object _set_limits(self, object high, object low)

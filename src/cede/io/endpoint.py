@@ -1,7 +1,9 @@
 """Endpoint: what pipes and datagram sockets have beyond other transports: what waits is counted in bytes."""
 
+import io
 import warnings
 
+from ..engine import syscalls
 from .channel import OPEN, Channel
 from .write_buffer import HIGH_WATER, limits, whole
 
@@ -11,12 +13,16 @@ class Endpoint(Channel):
 
     def _init(self, loop, file, protocol, extra, context):
         self._set_up(loop, file.fileno(), {} if extra is None else extra, context)
-        self._file = file  # the socket or pipe; ours to close
+        self._set_file(file)
         self._protocol = protocol
         self._waiting = 0  # bytes that wait to be sent, as flow control counts them
         self._high = HIGH_WATER  # above this many the protocol is asked to pause
         self._low = HIGH_WATER // 4  # at this many or fewer it may go on
         self._marks = (self._low, self._high)  # the same as they were given
+
+    def _set_file(self, file):
+        self._file = file  # the socket or pipe; ours to close
+        self._keeper = _keeper_of(file)  # what knows its number
 
     def __repr__(self):
         info = [type(self).__name__]
@@ -43,8 +49,8 @@ class Endpoint(Channel):
 
     def _is_gone(self):
         try:
-            return self._file is not None and self._file.fileno() != self._fd
-        except ValueError:  # a file that is closed
+            return self._keeper is not None and syscalls.number_of(self._keeper) != self._fd
+        except Exception:  # what a file says that is closed
             return True
 
     # --- Flow control -----------------------------------------------------------------------------
@@ -84,3 +90,12 @@ class Endpoint(Channel):
         if self._connected and self._file is not None:
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
             self._file.close()
+
+
+def _keeper_of(file):
+    """The innermost file of a buffered or decoding one, which is asked cheaply; it is closed when that is."""
+    if type(file) is io.TextIOWrapper:
+        file = file.buffer
+    if type(file) in (io.BufferedReader, io.BufferedWriter, io.BufferedRandom):
+        file = file.raw
+    return file

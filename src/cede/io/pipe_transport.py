@@ -60,7 +60,7 @@ class ReadPipeTransport(Endpoint):
 
     @_pipe.setter
     def _pipe(self, value):
-        self._file = value  # None: the pipe is the program's again, to close and to keep open
+        self._set_file(value)  # None: the pipe is the program's again, to close and to keep open
 
     def _update_interest(self):
         wanted = self._is_reading()
@@ -68,13 +68,13 @@ class ReadPipeTransport(Endpoint):
             if self._end_if_gone():
                 return
             try:
-                self._loop._add_reader(self._fd, self._read_ready, context=self._context)
+                self._loop._add_reader(self._fd, self._read_ready, context=self._context, owner=self)
             except PermissionError:
                 # epoll refuses what is always ready: /dev/null, /dev/zero and the like.
                 self._schedule_reading()
                 return
         elif self._watched and not wanted:
-            self._loop._remove_reader(self._fd)
+            self._loop._remove_reader(self._fd, self if self._is_gone() else None)
         self._watched = wanted and not self._reads_on
 
     def _schedule_reading(self):
@@ -92,7 +92,7 @@ class ReadPipeTransport(Endpoint):
                     self._schedule_reading()
 
     def _read_ready(self):
-        if not self._is_reading():
+        if not self._is_reading() or self._end_if_gone():
             return
         try:
             data = syscalls.read(self._fd, _BUFFER, _READ_SIZE)
@@ -131,12 +131,12 @@ class ReadPipeTransport(Endpoint):
         self._force_close(None)
 
     def _release(self):
-        give_back(self._fd, self._shared)
+        give_back(-1 if self._is_gone() else self._fd, self._shared)
         Endpoint._release(self)
 
     def __del__(self):
         if self._connected:
-            give_back(self._fd, self._shared)
+            give_back(-1 if self._is_gone() else self._fd, self._shared)
         self._abandoned()
 
 
@@ -183,11 +183,12 @@ class WritePipeTransport(Endpoint):
 
     @_pipe.setter
     def _pipe(self, value):
-        self._file = value  # None: the pipe is the program's again, to close and to keep open
+        self._set_file(value)  # None: the pipe is the program's again, to close and to keep open
 
     def _started(self, waiter):
         if self._end_is_told and self._state == _OPEN:
-            self._loop._add_reader(self._fd, self._other_end_closed, context=self._context)
+            if not self._end_if_gone():
+                self._loop._add_reader(self._fd, self._other_end_closed, context=self._context, owner=self)
         Channel._started(self, waiter)
 
     def _update_interest(self):
@@ -195,14 +196,16 @@ class WritePipeTransport(Endpoint):
         if wanted and not self._watched:
             if self._end_if_gone():
                 return
-            self._loop._add_writer(self._fd, self._write_ready, context=self._context)
+            self._loop._add_writer(self._fd, self._write_ready, context=self._context, owner=self)
         elif self._watched and not wanted:
-            self._loop._remove_writer(self._fd)
+            self._loop._remove_writer(self._fd, self if self._is_gone() else None)
         self._watched = wanted
         if self._state == _LOST and self._end_is_told:
-            self._loop._remove_reader(self._fd)
+            self._loop._remove_reader(self._fd, self if self._is_gone() else None)
 
     def _other_end_closed(self):
+        if self._end_if_gone():
+            return
         if self._loop.get_debug():
             logger.info("%r was closed by peer", self)
         self._force_close(BrokenPipeError() if self._out.size else None)
@@ -221,6 +224,8 @@ class WritePipeTransport(Endpoint):
             self._writes_lost += 1
             if self._writes_lost > _WRITES_BEFORE_WARNING:
                 logger.warning("pipe closed by peer or os.write(pipe, data) raised exception.")
+            return
+        if self._end_if_gone():
             return
         try:
             if self._out._write(self._fd, None, data):
@@ -241,7 +246,7 @@ class WritePipeTransport(Endpoint):
         self._force_close(exc)
 
     def _write_ready(self):
-        if self._state == _LOST:
+        if self._state == _LOST or self._end_if_gone():
             return
         try:
             self._out._send(self._fd, None)
@@ -303,10 +308,10 @@ class WritePipeTransport(Endpoint):
         self._force_close(None)
 
     def _release(self):
-        give_back(self._fd, self._shared)
+        give_back(-1 if self._is_gone() else self._fd, self._shared)
         Endpoint._release(self)
 
     def __del__(self):
         if self._connected:
-            give_back(self._fd, self._shared)
+            give_back(-1 if self._is_gone() else self._fd, self._shared)
         self._abandoned()
