@@ -93,6 +93,7 @@ class EventLoop(Internals, TaskLoop, asyncio.AbstractEventLoop):  # type: ignore
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
+        "_children",
         "_default_executor",
         "_executor_shutdown_called",
         "_face",
@@ -115,6 +116,7 @@ class EventLoop(Internals, TaskLoop, asyncio.AbstractEventLoop):  # type: ignore
         # Asynchronous generators begun here and not gone; each reference takes itself out when its generator goes.
         self._asyncgens: set[weakref.ref[Any]] = set()
         self._asyncgens_shutdown_called = False
+        self._children: weakref.WeakSet[Any] | None = None  # the transports of subprocesses, once there was one
         self._signal_handlers: dict[int, Any] = {}  # signal number: (callback, args, context)
 
     def _forked(self) -> None:
@@ -158,6 +160,8 @@ class EventLoop(Internals, TaskLoop, asyncio.AbstractEventLoop):  # type: ignore
             return
         self._forget_signals()  # Order: while the waker, into which signals are written, is still open
         super().close()
+        for child in list(self._children or ()):
+            child._loop_closed()
         self._executor_shutdown_called = True
         pool, self._default_executor = self._default_executor, None
         if pool is not None:

@@ -112,8 +112,11 @@ class SubprocessStreamProtocol(FlowControlMixin, SubprocessProtocol):
     def _maybe_close_transport(self) -> None:
         if not self._pipe_fds and self._process_exited and self._transport is not None:
             self._transport.close()
-            self._transport = None
-            self.stdin = None  # the writer, which is the program's, refers to this
+            self._loop_closed()
+
+    def _loop_closed(self) -> None:
+        self._transport = None
+        self.stdin = None  # the writer, which is the program's, refers to this
 
     def _get_close_waiter(self, stream: StreamWriter) -> Awaitable[None]:
         return self._stdin_closed

@@ -341,6 +341,22 @@ async def process_that_is_killed() -> None:
     await child.communicate()
 
 
+async def process_that_still_runs(**pipes: int) -> None:
+    child = await cede.create_subprocess_exec("sleep", "100", **pipes)
+    if pipes:
+        cede.get_running_loop().create_task(child.wait())
+        await cede.sleep(0.001)
+
+
+async def process_that_still_runs_with_a_protocol() -> None:
+    await cede.get_running_loop().subprocess_exec(cede.SubprocessProtocol, "sleep", "100")
+
+
+async def process_that_was_closed() -> None:
+    transport, _ = await cede.get_running_loop().subprocess_exec(cede.SubprocessProtocol, "sleep", "100")
+    transport.close()
+
+
 async def no_such_program() -> None:
     await cede.create_subprocess_exec("/no/such/program", stdout=-1)
 
@@ -441,6 +457,10 @@ RUNS: dict[str, Callable[[], Awaitable[object]]] = {
     "process": process,
     "process that reads nothing": process_that_reads_nothing,
     "process that is killed": process_that_is_killed,
+    "process that still runs": process_that_still_runs,
+    "process that still runs, with pipes": lambda: process_that_still_runs(stdin=-1, stdout=-1, stderr=-1),
+    "process that still runs, with a protocol": process_that_still_runs_with_a_protocol,
+    "process that was closed": process_that_was_closed,
     "no such program": no_such_program,
     "process, start cancelled": start_cancelled,
     "datagrams, error in the protocol": datagrams,
@@ -464,6 +484,10 @@ def test_no_cycle_is_left_of_a_run(name: str, caplog: pytest.LogCaptureFixture, 
     run()  # whatever is made only once
     with caplog.at_level("CRITICAL"), nothing_for_the_collector():
         run()
+    if name.startswith("process"):
+        with contextlib.suppress(ChildProcessError):  # nobody waits for those that still ran, and were killed
+            while os.waitpid(-1, 0):
+                pass
 
 
 # -- the end of the process ---------------------------------------------------------------------------------------------

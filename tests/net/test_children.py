@@ -416,3 +416,15 @@ async def test_debug_mode_tells_of_a_kill(loop, caplog):
     transport.close()
     await asyncio.wait_for(protocol.lost, 10)
     assert "Close running child process: kill" in caplog.text
+
+
+def test_a_child_that_outlives_the_loop_can_still_be_killed(new_loop):
+    """The transport was told nothing more of it, and sends signals nevertheless."""
+    loop = new_loop()
+    making = loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "100", stdin=None, stdout=None, stderr=None)
+    transport, _ = loop.run_until_complete(making)
+    loop.close()
+    transport.terminate()
+    assert os.waitpid(transport.get_pid(), 0)[1] == signal.SIGTERM
+    transport.get_extra_info("subprocess").returncode = -signal.SIGTERM
+    transport.close()

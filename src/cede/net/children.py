@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import subprocess
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ from ..io.pipe_transport import ReadPipeTransport, WritePipeTransport
 from .popen import popen
 
 logger = logging.getLogger("asyncio")
+
+_NOBODY = asyncio.Protocol()  # the protocol of pipes that nobody hears any more
 
 # The returncode of a child that somebody else has reaped: how it ended is lost.
 _UNKNOWN_RETURNCODE = 255
@@ -55,6 +58,10 @@ def _reap(process: Any, options: int = 0) -> int | None:
         return status  # an end that we do not understand
 
 
+def _ignore(returncode: int | None) -> None:
+    """Nobody hears of the end of a child any more."""
+
+
 class PidfdWatch:
     """Watches one child through its pidfd."""
 
@@ -68,6 +75,10 @@ class PidfdWatch:
     def _on_end(self) -> None:
         self.close()
         self._ended(_reap(self._process))
+
+    def forget(self) -> None:
+        """Tell nobody when the child ends; signals can still be sent."""
+        self._ended = _ignore
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the child."""
@@ -99,6 +110,11 @@ class TimerWatch:
             return
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
         self._timer = self._loop.call_later(self._delay, self._ask)
+
+    def forget(self) -> None:
+        """Tell nobody when the child ends; signals can still be sent."""
+        self.close()  # the timer refers to this
+        self._ended = _ignore
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the child, which is not reaped yet: its number is its own."""
@@ -182,6 +198,9 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._pid = self._process.pid
         self._extra["subprocess"] = self._process
         self._watch = watch(loop, self._process, self._child_ended)
+        if loop._children is None:
+            loop._children = weakref.WeakSet()
+        loop._children.add(self)
         if loop.get_debug():
             program = args if isinstance(args, (bytes, str)) else args[0]
             logger.debug("process %r created: pid %s", program, self._pid)
@@ -285,7 +304,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             except PermissionError:
                 pass  # it changed its user
             if not open_loop:
-                self._watch.close()
+                self._stop_watching()
 
     async def _wait(self) -> int:
         """Wait until the child has ended, and return its returncode."""
@@ -332,6 +351,27 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._protocol.connection_lost(None)
         finally:
             self._loop = self._process = self._protocol = None
+
+    def _loop_closed(self) -> None:
+        """Let go of all that nothing is told any more: whoever drops the transport of a running child frees it then."""
+        for protocol in self._pipes.values():
+            if not protocol.disconnected:
+                protocol.pipe.set_protocol(_NOBODY)
+            protocol._child = None
+        if self._watch is not None:
+            if self._closed:
+                self._stop_watching()
+            else:
+                self._watch.forget()
+        self._waiters.clear()
+        told, self._protocol = self._protocol, None
+        let_go = getattr(told, "_loop_closed", None)  # cede's own
+        if let_go is not None:
+            let_go()
+
+    def _stop_watching(self) -> None:
+        self._watch.close()
+        self._watch = None
 
 
 def _warn_unclosed(transport: Any) -> None:
