@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 
@@ -409,3 +410,134 @@ async def test_nobody_else_is_watched_by_a_transport_of_another_kind(loop, kind)
     for sock in (far, stranger, its_peer):
         sock.close()
     await turns()
+
+
+# --- Closed, and the number nobody's
+
+
+@pytest.mark.cede_only("asyncio raises what epoll says")
+async def test_a_closed_socket_is_noticed_while_data_waits(loop, recorder):
+    near, far = socket.socketpair()
+    transport, protocol = await loop.create_connection(recorder, sock=near)
+    await turns()
+    transport.write(bytes(10_000_000))
+    near.close()
+    transport.pause_reading()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        raise await asyncio.wait_for(protocol.lost, 5)
+    far.close()
+
+
+@pytest.mark.parametrize("end", ["abort", "write"])
+@pytest.mark.cede_only("asyncio raises what epoll says")
+async def test_a_closed_pipe_is_noticed_while_data_waits(loop, recorder, end):
+    near, far = socket.socketpair()
+    transport, protocol = await loop.connect_write_pipe(recorder, near)
+    await turns()
+    transport.write(bytes(10_000_000))
+    near.close()
+    if end == "write":
+        transport.write(b"more")
+    else:
+        transport.abort()
+    exc = await asyncio.wait_for(protocol.lost, 5)
+    assert exc is None or "Bad file descriptor" in str(exc)
+    far.close()
+
+
+@pytest.mark.parametrize("order", ["reader", "writer"])
+@pytest.mark.cede_only("asyncio raises what epoll says")
+async def test_a_reader_and_a_writer_of_a_closed_socket_can_be_taken_out(loop, order):
+    near, far = socket.socketpair()
+    loop.add_reader(near, int)
+    loop.add_writer(near, int)
+    near.close()
+    both = [loop.remove_reader, loop.remove_writer]
+    for remove in both if order == "reader" else both[::-1]:
+        assert remove(near) is True
+    far.close()
+
+
+@pytest.mark.cede_only("asyncio gives None for an address")
+async def test_a_datagram_to_the_peer_of_a_closed_socket_is_an_error_of_the_system(loop):
+    class Protocol(asyncio.DatagramProtocol):
+        errors = []
+
+        def error_received(self, exc):
+            self.errors.append(exc)
+
+    near, far = socket.socketpair(type=socket.SOCK_DGRAM)
+    near.setblocking(False)
+    transport, protocol = await loop.create_datagram_endpoint(Protocol, sock=near)
+    transport.sendto(b"data")
+    assert far.recv(10) == b"data"
+    near.close()
+    transport.sendto(b"data")
+    assert [exc.errno for exc in protocol.errors] == [errno.EBADF]
+    transport.close()
+    far.close()
+    await turns()
+
+
+@pytest.mark.parametrize("touch", ["write", "resume", "close", "abort", "shutdown"])
+@pytest.mark.parametrize("kind", ["stream", "tls", "datagram", "pipe"])
+@pytest.mark.cede_only("asyncio's old transport goes on as if nothing had happened")
+async def test_a_paused_transport_leaves_an_accepted_connection_with_its_number_alone(
+    world, loop, recorder, kind, touch
+):
+    """Nothing tells it that its socket was closed, until it is touched."""
+
+    class Old(recorder, asyncio.DatagramProtocol):
+        pass
+
+    with contextlib.ExitStack() as stack:
+        near, far = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+        for sock in (near, far):
+            sock.setblocking(False)
+        stack.enter_context(far)
+        if kind == "stream":
+            transport, protocol = await loop.create_connection(Old, sock=near)
+        elif kind == "tls":
+            peer = world.peer(far, server_side=True)
+            shaking = asyncio.ensure_future(peer.shake_hands())
+            made = loop.create_connection(Old, sock=near, ssl=world.client_context(), server_hostname="localhost")
+            transport, protocol = await made
+            await shaking
+        elif kind == "datagram":
+            transport, protocol = await loop.create_datagram_endpoint(Old, sock=near)
+        else:
+            transport, protocol = await loop.connect_read_pipe(Old, near)
+        transport.pause_reading()
+        server = await loop.create_server(recorder, "127.0.0.1", 0)
+        client = stack.enter_context(socket.create_connection(server.sockets[0].getsockname()))
+        number = near.fileno()
+        while (lower := os.dup(client.fileno())) < number:  # so that the number is the lowest that is free
+            stack.callback(os.close, lower)
+        os.close(lower)
+        near.close()
+        await turns()
+        fresh = loop._transports[number]()
+        assert fresh is not transport
+        client.sendall(b"question")
+        assert await fresh.get_protocol().got(8) == b"question"
+        if touch == "write" and hasattr(transport, "write"):
+            transport.sendto(b"secret") if kind == "datagram" else transport.write(b"secret")
+        elif touch == "resume":
+            transport.resume_reading()
+        elif touch == "abort" and hasattr(transport, "abort"):
+            transport.abort()
+        elif touch == "shutdown" and kind == "stream":
+            transport.write_eof()
+        else:
+            transport.close()
+        await turns()
+        client.sendall(b"another")
+        assert await fresh.get_protocol().got(15) == b"questionanother"
+        fresh.write(b"answer")
+        assert client.recv(100) == b"answer"
+        assert not fresh.is_closing()
+        assert protocol.data == b""
+        transport.close()
+        fresh.abort()
+        server.close()
+        await turns()

@@ -4,6 +4,7 @@
 the descriptors that a transport owns. `Loop` adds the turn to it.
 """
 
+import errno
 import weakref
 
 from . import reports
@@ -95,7 +96,12 @@ class Descriptors:
         elif watcher._interest == 0:
             self._poller._add(fd, watcher, interest)
         else:
-            self._poller._modify(fd, watcher, interest)
+            try:
+                self._poller._modify(fd, watcher, interest)
+            except OSError as exc:
+                # Less may be asked of what was closed behind our back, and more may not.
+                if exc.errno != errno.EBADF or interest & ~watcher._interest:
+                    raise
         watcher._interest = interest
 
     def _unwatch(self, fd, watcher):

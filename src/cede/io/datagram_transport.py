@@ -6,6 +6,7 @@ An error of one datagram (nobody listens there) is told through `error_received`
 
 import asyncio
 import collections
+import errno
 import logging
 import socket
 from asyncio.trsock import TransportSocket
@@ -96,7 +97,7 @@ class DatagramTransport(Endpoint):
         interest = _READABLE if self._is_reading() else 0
         if self._queue and self._state != _LOST:
             interest |= _WRITABLE
-        if interest != self._interest and not (interest & ~self._interest and self._end_if_gone()):
+        if interest != self._interest and not (interest and self._end_if_gone()):
             self._loop._watch(self._fd, self, interest)
 
     def _displaced(self):
@@ -231,7 +232,12 @@ class DatagramTransport(Endpoint):
 
     def _has_peer(self):
         """Whether the kernel knows where to send: to a peer without a name, or to one since the program connected."""
-        return asked(self._file.getpeername) is not None
+        try:
+            return self._file.getpeername() is not None
+        except OSError as exc:
+            if exc.errno == errno.ENOTCONN:
+                return False
+            raise
 
     def _send_waiting(self):
         while self._queue:

@@ -230,7 +230,7 @@ class StreamTransport(Channel):
         if self._out.size and self._state != _LOST:
             interest |= _WRITABLE
         if interest != self._interest:
-            if not (interest & ~self._interest and self._end_if_gone()):
+            if not (interest and self._end_if_gone()):
                 self._loop._watch(self._fd, self, interest)
 
     def _is_gone(self):

@@ -149,7 +149,7 @@ class TlsSocketTransport(TlsTransport):
                 interest |= self._write_needs
         else:
             interest = 0 if self._state == _LOST else self._needs
-        if interest != self._interest and not (interest & ~self._interest and self._end_if_gone()):
+        if interest != self._interest and not (interest and self._end_if_gone()):
             self._loop._watch(self._fd, self, interest)
 
     def _hung_up(self):
