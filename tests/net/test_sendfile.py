@@ -263,3 +263,76 @@ async def test_refusals(loop, file):
 class NoTransport(asyncio.Transport):
     def is_closing(self):
         return False
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.cede_only("asyncio sends what has the number then")
+async def test_nothing_is_sent_of_another_file_with_the_number(loop, tmp_path, plain):
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    large = tmp_path / "large"
+    large.write_bytes(bytes(4_000_000))
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret" * 1_000_000)
+    with large.open("rb") as file, secret.open("rb") as other:
+        if plain:
+            sending = asyncio.ensure_future(loop.sock_sendfile(near, file))
+        else:
+            transport, protocol = await loop.create_connection(Recorder, sock=near)
+            sending = asyncio.ensure_future(loop.sendfile(transport, file))
+        await asyncio.sleep(0.01)
+        number = file.fileno()
+        file.close()
+        os.dup2(other.fileno(), number)
+        with open(number, "rb", 0) as stranger:
+            received = b""
+            while not sending.done():
+                with contextlib.suppress(BlockingIOError):
+                    received += far.recv(1_000_000)
+                await asyncio.sleep(0)
+            with pytest.raises(ValueError, match="closed file"):
+                await sending
+            assert stranger.tell() == 0
+    assert b"secret" not in received
+    if not plain:
+        transport.abort()
+        await protocol.lost
+    near.close()
+    far.close()
+
+
+@pytest.mark.parametrize("direction", ["reader", "writer"])
+@pytest.mark.cede_only("asyncio waits for ever")
+async def test_a_closed_socket_whose_number_another_one_has(loop, file, direction):
+    near, far = socket.socketpair()
+    transport, protocol = await loop.create_connection(Recorder, sock=near)
+    transport.write(bytes(1_000_000))
+    far.setblocking(False)
+    file.seek(0)
+    sending = asyncio.ensure_future(loop.sendfile(transport, file))
+    received = 0
+    while received < 1_000_000:
+        with contextlib.suppress(BlockingIOError):
+            received += len(far.recv(min(100_000, 1_000_000 - received)))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    assert not sending.done()
+    stranger, its_peer = socket.socketpair()
+    number = near.fileno()
+    near.close()
+    os.dup2(stranger.fileno(), number)
+    stranger.close()
+    stranger = socket.socket(fileno=number)
+    called = loop.create_future()
+    add = loop.add_reader if direction == "reader" else loop.add_writer
+    add(stranger, lambda: called.done() or called.set_result(None))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await asyncio.wait_for(sending, 5)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        raise await asyncio.wait_for(protocol.lost, 5)
+    its_peer.send(b"x")
+    await asyncio.wait_for(called, 5)
+    assert (loop.remove_reader if direction == "reader" else loop.remove_writer)(stranger)
+    for sock in (far, stranger, its_peer):
+        sock.close()

@@ -53,7 +53,7 @@ async def _native(loop: Any, transport: Any, file: Any, offset: int, count: int 
     finally:
         empty = None  # its exception would hold this frame, and this frame its exception
         transport._reset_empty_waiter()
-        if not transport.is_closing():
+        if not transport.is_closing() and not transport._end_if_gone():
             loop._claim(fd, transport)
         stand_in.leave()
 
@@ -105,7 +105,7 @@ class StandIn(asyncio.Protocol):
     async def writable(self, fd: int) -> None:
         """Wait for room in the kernel. ConnectionError if the connection is lost meanwhile."""
         self._room = self._loop.create_future()
-        handle = self._loop._add_writer(fd, release, self._room)
+        handle = self._loop._add_writer(fd, release, self._room, owner=self._transport)
         try:
             await self._room
         finally:

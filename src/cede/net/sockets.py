@@ -200,19 +200,18 @@ def check_sendfile_arguments(sock: Any, file: Any, offset: Any, count: Any) -> N
         raise ValueError(f"offset must be a non-negative integer (got {offset!r})")
 
 
-def _descriptor_and_size(file: Any) -> tuple[int, int]:
+def _size_of(file: Any) -> int:
     if own_calls.sendfile is None:
         raise asyncio.SendfileNotAvailableError("os.sendfile() is not available")
     try:
-        fd = file.fileno()
-        return fd, own_calls.fstat(fd).st_size
+        return int(own_calls.fstat(file.fileno()).st_size)
     except (AttributeError, io.UnsupportedOperation, OSError):
         raise asyncio.SendfileNotAvailableError("not a regular file") from None
 
 
 async def sendfile_by_kernel(sock: socket.socket, file: Any, offset: int, count: int | None, writable: Any) -> int:
     """`sock_sendfile` without its fallback; awaiting `writable()` waits for room in the kernel."""
-    fd, size = _descriptor_and_size(file)
+    size = _size_of(file)
     limit = count or size
     sent = 0
     if limit == 0:
@@ -223,7 +222,9 @@ async def sendfile_by_kernel(sock: socket.socket, file: Any, offset: int, count:
             # 2**30 bytes at most: 32-bit platforms overflow on more.
             block = min(limit if count is None else count - sent, sys.maxsize // 2 + 1, 1 << 30)
             try:
-                done = own_calls.sendfile(sock.fileno(), fd, offset + sent, block)
+                # Asked each time: closed meanwhile, the file's number may be that of another, whose data are no concern
+                # of the peer.
+                done = own_calls.sendfile(sock.fileno(), file.fileno(), offset + sent, block)
             except (BlockingIOError, InterruptedError):
                 done = -1
             except OSError as exc:
@@ -235,7 +236,8 @@ async def sendfile_by_kernel(sock: socket.socket, file: Any, offset: int, count:
                 await writable()
         return sent
     finally:
-        os.lseek(fd, offset + sent, os.SEEK_SET)
+        if not getattr(file, "closed", False):
+            os.lseek(file.fileno(), offset + sent, os.SEEK_SET)
 
 
 def _sendfile_error(exc: OSError, sent: int) -> Exception:
