@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 
 import pytest
 
@@ -541,3 +542,41 @@ async def test_a_paused_transport_leaves_an_accepted_connection_with_its_number_
         fresh.abort()
         server.close()
         await turns()
+
+
+@pytest.mark.parametrize("kind", ["stream", "datagram", "pipe", "tls"])
+@pytest.mark.cede_only("asyncio's loop never rests again")
+async def test_a_closed_socket_of_which_there_is_a_duplicate_ends_once_something_comes(world, loop, recorder, kind):
+    """The kernel goes on telling of the number that nobody has."""
+
+    class Both(recorder, asyncio.DatagramProtocol):
+        def error_received(self, exc):
+            raise AssertionError
+
+    if kind == "tls":
+        near, far = world.tcp_pair()
+        peer = world.peer(far, server_side=True)
+        shaking = asyncio.ensure_future(peer.shake_hands())
+        made = loop.create_connection(Both, sock=near, ssl=world.client_context(), server_hostname="localhost")
+        transport, protocol = await made
+        await shaking
+    else:
+        near, far = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagram" else socket.SOCK_STREAM)
+        near.setblocking(False)
+        if kind == "stream":
+            transport, protocol = await loop.create_connection(Both, sock=near)
+        elif kind == "datagram":
+            transport, protocol = await loop.create_datagram_endpoint(Both, sock=near)
+        else:
+            transport, protocol = await loop.connect_read_pipe(Both, near)
+    await turns()
+    with near.dup(), far:
+        near.close()
+        far.send(b"data")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            raise await asyncio.wait_for(protocol.lost, 5)
+        await asyncio.sleep(0.01)
+        before = time.process_time()
+        await asyncio.sleep(0.1)
+        assert time.process_time() - before < 0.05
+    transport.close()

@@ -127,7 +127,9 @@ class DatagramTransport(Endpoint):
             try:
                 pair = self._take()
             except OSError as exc:
-                native.call_one(self._context, self._tell_error, exc)
+                # A duplicate may keep the socket open that the program closed, and the poller telling of it.
+                if not self._end_if_gone():
+                    native.call_one(self._context, self._tell_error, exc)
                 return
             except (SystemExit, KeyboardInterrupt):
                 raise
