@@ -47,7 +47,7 @@ LAYERS: dict[str, str] = {
     """,
     "3 net": """
         net
-        net.awaiting net.executor net.resolve net.staggered net.start_tls net.sockets net.connect net.server net.serve
+        net.awaiting net.executor net.resolve net.staggered net.start_tls net.sockets net.closings net.connect net.server net.serve
         net.datagram net.pipes net.sendfile net.signals net.popen net.children
     """,
     "4 loop": """

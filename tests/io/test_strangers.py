@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 import time
 
 import pytest
@@ -580,3 +581,92 @@ async def test_a_closed_socket_of_which_there_is_a_duplicate_ends_once_something
         await asyncio.sleep(0.1)
         assert time.process_time() - before < 0.05
     transport.close()
+
+
+# --- A close is heard of
+
+
+@pytest.mark.parametrize("how", ["close", "detach", "thread", "with"])
+@pytest.mark.parametrize("kind", ["stream", "datagram", "tls", "accepted"])
+@pytest.mark.cede_only("asyncio never hears of it")
+async def test_a_connection_that_only_reads_ends_when_its_socket_is_closed(world, loop, recorder, kind, how):
+    class Both(recorder, asyncio.DatagramProtocol):
+        pass
+
+    near, far = socket.socketpair(type=socket.SOCK_DGRAM) if kind == "datagram" else world.tcp_pair()
+    near.setblocking(False)
+    if kind == "stream":
+        transport, protocol = await loop.create_connection(Both, sock=near)
+    elif kind == "accepted":
+        transport, protocol = await loop.connect_accepted_socket(Both, near)
+    elif kind == "datagram":
+        transport, protocol = await loop.create_datagram_endpoint(Both, sock=near)
+    else:
+        peer = world.peer(far, server_side=True)
+        shaking = asyncio.ensure_future(peer.shake_hands())
+        made = loop.create_connection(Both, sock=near, ssl=world.client_context(), server_hostname="localhost")
+        transport, protocol = await made
+        await shaking
+    assert not near._closed
+    number = -1
+    if how == "close":
+        near.close()
+    elif how == "detach":
+        number = near.detach()
+    elif how == "thread":
+        thread = threading.Thread(target=near.close)
+        thread.start()
+    else:
+        with near:
+            pass
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        raise await asyncio.wait_for(protocol.lost, 5)
+    assert transport.is_closing()
+    if number >= 0:
+        os.close(number)
+    if how == "thread":
+        thread.join()
+    far.close()
+    await turns()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+async def test_a_close_in_a_forked_child_is_none_of_the_loops_business(loop, recorder):
+    near, far = socket.socketpair()
+    transport, protocol = await loop.create_connection(recorder, sock=near)
+    pid = os.fork()
+    if not pid:
+        try:
+            near.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    far.send(b"data")
+    assert await protocol.got(4) == b"data"
+    transport.close()
+    await protocol.lost
+    far.close()
+
+
+def test_a_close_after_the_loop_was_closed_is_quiet(new_loop, recorder):
+    loop = new_loop()
+    near, far = socket.socketpair()
+    transport, _ = loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=near))
+    loop.close()
+    near.close()
+    far.close()
+    del transport
+
+
+async def test_a_socket_that_a_file_still_uses_is_not_closed(loop, recorder):
+    near, far = socket.socketpair()
+    transport, protocol = await loop.create_connection(recorder, sock=near)
+    with near.makefile("rb"):
+        near.close()
+        await asyncio.sleep(0.15)  # so long it is looked at
+        far.send(b"data")
+        assert await protocol.got(4) == b"data"
+        transport.abort()
+        await protocol.lost
+    far.close()

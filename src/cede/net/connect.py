@@ -20,6 +20,7 @@ from typing import Any
 
 from ..io.socket_waits import refuse_tls_socket
 from ..io.stream_transport import StreamTransport
+from .closings import tell_of_closing
 from .resolve import AddrInfo, resolve
 from .staggered import staggered_race
 from .start_tls import make_tls_transport
@@ -95,6 +96,7 @@ async def make_transport(
             )
         else:
             transport = StreamTransport(loop, sock, protocol, waiter, context=context)
+        tell_of_closing(loop, sock)
     except BaseException:
         sock.close()
         raise

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..io.datagram_transport import DatagramTransport
+from .closings import tell_of_closing
 from .resolve import resolve
 from .serve import remove_stale_socket, set_reuse_port
 
@@ -140,6 +141,7 @@ async def create_datagram_endpoint(
         waiter = loop.create_future()
         loop._unclaimed(sock)
         transport = DatagramTransport(loop, sock, protocol, address or None, waiter)
+        tell_of_closing(loop, sock)
     except BaseException:
         sock.close()
         raise
