@@ -630,7 +630,7 @@ async def test_a_connection_that_only_reads_ends_when_its_socket_is_closed(world
     await turns()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 async def test_a_close_in_a_forked_child_is_none_of_the_loops_business(loop, recorder):
     near, far = socket.socketpair()
     transport, protocol = await loop.create_connection(recorder, sock=near)

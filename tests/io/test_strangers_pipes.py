@@ -31,9 +31,9 @@ class OwnFile:
 
 
 FILES = {
-    "raw": lambda fd, mode: open(fd, mode + "b", 0),
-    "buffered": lambda fd, mode: open(fd, mode + "b"),
-    "text": lambda fd, mode: open(fd, mode),
+    "raw": lambda fd, mode: os.fdopen(fd, mode + "b", 0),
+    "buffered": lambda fd, mode: os.fdopen(fd, mode + "b"),
+    "text": os.fdopen,
     "socket": lambda fd, mode: socket.socket(fileno=fd),
     "own": OwnFile,
 }
@@ -201,7 +201,7 @@ async def test_the_strangers_mode_is_its_own(loop, recorder):
 
 async def test_a_pipe_that_the_program_took_goes_by_number(loop, recorder, pair):
     """As of a terminal that it wants to keep."""
-    file = open(pair[0], "wb", 0)
+    file = os.fdopen(pair[0], "wb", 0)
     transport, protocol = await loop.connect_write_pipe(recorder, file)
     transport._pipe = None
     transport.write(b"data")
@@ -213,7 +213,7 @@ async def test_a_pipe_that_the_program_took_goes_by_number(loop, recorder, pair)
 
 
 async def test_a_buffer_that_is_detached_ends_nothing(loop, recorder, pair):
-    file = open(pair[0], "wb")
+    file = os.fdopen(pair[0], "wb")
     transport, protocol = await loop.connect_write_pipe(recorder, file)
     raw = file.detach()
     transport.write(b"data")

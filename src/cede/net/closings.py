@@ -34,7 +34,7 @@ class NotClosed:
         return "False"
 
     def __del__(self) -> None:
-        loop = self._loop()
+        loop: Any = self._loop()
         # A transport that closes its socket gave up the number before. In a forked child the loop is the parent's.
         reference = None if loop is None else loop._transports.get(self._fd)
         if reference is None or self._process != os.getpid():
@@ -45,8 +45,9 @@ class NotClosed:
 
 def tell_of_closing(loop: Any, sock: Any) -> None:
     """Have the transport that owns the number of `sock` end when the program closes the socket."""
-    if isinstance(sock, socket.socket) and sock._closed is False:  # type: ignore[attr-defined]
-        sock._closed = NotClosed(loop, sock.fileno())  # type: ignore[attr-defined]
+    given: Any = sock
+    if isinstance(sock, socket.socket) and given._closed is False:
+        given._closed = NotClosed(loop, given.fileno())
 
 
 def _look(loop: Any, reference: Any, delays: tuple[float, ...]) -> None:
