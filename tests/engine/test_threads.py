@@ -198,6 +198,82 @@ def test_many_threads_cancel_the_same_running_callback(loop, monkeypatch):
     assert returned == [1] * 4
 
 
+def test_callbacks_that_cancel_each_other_in_two_threads_both_end(new_loop):
+    """Each waits for the other; nobody else could end that."""
+    meet, ended, handles = threading.Barrier(2), [], {}
+
+    def callback(me, other, loop):
+        meet.wait()
+        handles[other].cancel()
+        ended.append(me)
+        loop.stop()
+
+    def turn(loop):
+        loop.run_forever()
+        loop.close()
+
+    loops = [new_loop(), new_loop()]
+    for me, loop in enumerate(loops):
+        handles[me] = loop.call_soon_threadsafe(callback, me, 1 - me, loop)
+    threads = [threading.Thread(target=turn, args=(loop,), daemon=True) for loop in loops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert sorted(ended) == [0, 1]
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_that_it_does_not_have(run_python):
+    """The callback runs in a thread of the parent, and never ends in the child."""
+    out = run_python(
+        """
+        import os, threading, warnings
+        import cede
+
+        warnings.simplefilter("ignore")  # on the danger of it
+        loop, begun, end = cede.new_event_loop(), threading.Event(), threading.Event()
+        handle = loop.call_soon_threadsafe(lambda: (begun.set(), end.wait(), loop.stop()))
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        if not child:
+            handle.cancel()
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        end.set()
+        thread.join()
+        loop.close()
+        """
+    )
+    assert out.stdout == "7\n"
+
+
+def test_the_interpreters_end_does_not_wait_for_a_callback_in_a_daemon_thread(run_python):
+    """What remains of that thread never runs."""
+    out = run_python(
+        """
+        import os, sys, threading, time, types
+        import cede
+
+        class Last:
+            def __del__(self, write=os.write):
+                self.handle.cancel()
+                write(1, b"cancelled")
+
+        loop, begun = cede.new_event_loop(), threading.Event()
+        handle = loop.call_soon_threadsafe(lambda: (begun.set(), time.sleep(60)))
+        threading.Thread(target=loop.run_forever, daemon=True).start()
+        begun.wait()
+        last = sys.modules["last"] = types.ModuleType("last")
+        last.last = Last()
+        last.last.handle = handle
+        del last
+        """
+    )
+    assert out.stdout == "cancelled"
+
+
 def test_cancelled_before_its_turn_it_never_runs(loop, quick_switches):
     for _ in range(50):
         ran_after_cancel = []

@@ -3,6 +3,8 @@ cimport cython
 from . cimport native
 
 cdef double _AT_ONCE
+cdef double _LOOK_AGAIN
+cdef dict _waits
 
 cdef class Runnable:
     cdef object _run(self)
@@ -48,6 +50,9 @@ cdef class ThreadSafeHandle(Handle):
 
     cdef object _init_threadsafe(self, object callback, tuple args, object loop, object context)
     cdef object _run(self)
+    cdef object _wait(self)
+    @cython.locals(runner="unsigned long", other=ThreadSafeHandle)
+    cdef bint _can_end(self, unsigned long thread) except -1
 
 cdef class Timers:
     cdef object _discard(self, TimerHandle handle)

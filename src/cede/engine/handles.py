@@ -8,12 +8,15 @@ Law: a cancelled handle never calls its callback, and drops it at once with its 
 """
 
 import asyncio
+import sys
 import threading
 import types
 
 from . import native, reports
 
 _AT_ONCE = float("-inf")
+_LOOK_AGAIN = 0.05  # seconds; how often one who waits in `ThreadSafeHandle.cancel` asks whether that can end
+_waits = {}  # thread: the ThreadSafeHandle whose callback it waits for
 
 
 class Runnable:
@@ -25,6 +28,10 @@ class Runnable:
 
     def _track(self):
         """Let the cycle collector see again what was hidden from it."""
+
+    def __getstate__(self):
+        # A copy would stand where the other stands, in a loop's lists and a heap's links, without being there.
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
 
 
 class Watcher(Runnable):
@@ -212,12 +219,42 @@ class ThreadSafeHandle(Handle):
     def cancel(self):
         self._cancel()
         if self._running_thread and self._running_thread != native.get_ident():
-            finished = threading.Event()
-            # Order: nothing is called between these two, so all who wait take the same event.
-            if self._finished is None:
-                self._finished = finished
-            if self._running_thread:
-                self._finished.wait()
+            self._wait()
+
+    def _wait(self):
+        finished = threading.Event()
+        # Order: nothing is called between these two, so all who wait take the same event.
+        if self._finished is None:
+            self._finished = finished
+        thread = native.get_ident()
+        outer = _waits.get(thread)  # of a signal's handler, or a finalizer, that came while it waited
+        _waits[thread] = self
+        try:
+            while self._running_thread and self._can_end(thread):
+                if self._finished.wait(_LOOK_AGAIN):
+                    break
+        finally:
+            if outer is None:
+                del _waits[thread]
+            else:
+                _waits[thread] = outer
+
+    def _can_end(self, thread):
+        """Return False if `thread` would wait for ever: who runs the callback is gone, or itself waits for `thread`.
+
+        Gone are the other threads in a forked child, and those that the end of the interpreter does not wait for.
+        """
+        runner = self._running_thread
+        if sys.is_finalizing() or runner not in sys._current_frames():
+            return False
+        for _ in range(len(_waits)):
+            other = _waits.get(runner)
+            if other is None:
+                return True
+            runner = other._running_thread
+            if runner == thread:
+                return False
+        return True
 
 
 class Timers:
@@ -233,6 +270,9 @@ class TimerHandle(Handle):
 
     def __init__(self, when, callback, args, loop, context=None):
         """Hold a callback for the time `when`; it waits in no loop yet."""
+        heap = self._heap if native.COMPILED else getattr(self, "_heap", None)
+        if heap is not None:
+            heap.discard(self)  # called again
         self._init(callback, args, loop, native.copy_context() if context is None else context)
         self._init_timer(native.seconds(when), when)
         native.track(self)
