@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import gc
 import logging
 import os
@@ -645,3 +646,32 @@ def test_the_stop_may_be_taken_back(loop):
 def test_an_interpreted_loop_has_its_fields_in_a_dictionary(loop):
     """With a few less each turn would take a third longer: see docs/design/engine.md."""
     assert len(vars(loop)) > 30
+
+
+# -- turning it by hand ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.cede_only("asyncio's runs on, and sleeps for ever")
+def test_a_run_that_is_cleaned_up_from_inside_ends(loop, turns):
+    ran = []
+    loop.call_soon(lambda: (loop.stop(), loop._run_forever_cleanup()))
+    loop.call_soon(ran.append, 1)
+    loop.run_forever()
+    assert not loop.is_running()
+    turns(2)
+    assert ran == [1]
+
+
+def test_a_turn_by_hand_with_nothing_to_do_ends(loop):
+    """Nobody may know how to wake it."""
+    begun = time.monotonic()
+    loop._run_once()
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.cede_only("asyncio's can")
+def test_what_waits_or_runs_cannot_be_copied(loop):
+    future = loop.create_future()
+    for thing in (loop, future, loop.call_soon(int), loop.call_soon_threadsafe(int)):
+        with pytest.raises(TypeError, match="cannot pickle '.*' object"):
+            copy.copy(thing)

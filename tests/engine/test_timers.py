@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import math
+import pickle
 import random
 import threading
 import time
@@ -419,6 +421,28 @@ def test_closing_the_loop_forgets_its_timers(loop):
     handle.cancel()
     assert handle.cancelled()
     assert called == []
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_handle_begun_anew_while_it_waits_waits_no_more(loop, asked):
+    ran = []
+    handles = [loop.call_later(delay, ran.append, delay) for delay in (0.0001, 0.0002, 0.0003, 0.0004)]
+    if asked:  # a tree was made of them
+        loop._timers.next_deadline()
+    handles[0].__init__(loop.time(), ran.append, ("never",), loop)
+    handles[2].__init__(loop.time(), ran.append, ("never",), loop)
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    assert ran == [0.0002, 0.0004]
+
+
+def test_a_timer_cannot_be_copied(loop):
+    """A copy would stand in the heap without being in it."""
+    handle = loop.call_later(5, noop)
+    for make in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot pickle '.*TimerHandle' object"):
+            make(handle)
+    handle.cancel()
 
 
 # -- other clocks ------------------------------------------------------------------------------------------------------

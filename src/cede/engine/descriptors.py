@@ -26,6 +26,10 @@ class Descriptors:
         self._closed = False
         self._debug = False
 
+    def __getstate__(self):
+        # A copy would close what the other uses.
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
     def add_reader(self, fd, callback, *args):
         """Call `callback(*args)` in each turn in which `fd` (or its `fileno()`) is readable.
 

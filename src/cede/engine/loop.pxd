@@ -8,7 +8,7 @@ from .timers cimport TimerHeap
 from .waker cimport Waker
 
 cdef int _EAGER_TURNS, _TURNS_PER_LOOK, _TURNS_PER_CLOCK
-cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT
+cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT, _WAIT_BY_HAND
 cdef dict _current_tasks
 cdef object _swap_current_task, _run_of_stock
 

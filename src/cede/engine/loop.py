@@ -45,6 +45,7 @@ _TURNS_PER_LOOK = 64
 _TURNS_PER_CLOCK = 8  # in a busy stretch the clock is read this often; a power of two, as a division takes 5 ns
 _SECONDS_PER_LOOK = 100e-6
 _LONGEST_WAIT = 24 * 3600.0  # seconds; longer ones overflow some pollers
+_WAIT_BY_HAND = 1.0  # seconds; who turns a loop that was not set up to run waits no longer for what may never come
 _current_tasks = current_tasks
 _swap_current_task = swap_current_task
 _run_of_stock = StockHandle._run
@@ -148,7 +149,7 @@ class Loop(Descriptors):
         deadline = self._timers._next_deadline()
         if deadline == inf:
             self._timers._popped = 0
-            return -1.0
+            return -1.0 if self._thread else _WAIT_BY_HAND
         if native.COMPILED:
             if native.class_version(type(self)) != self._time_version:
                 self._follow_time()
@@ -262,16 +263,19 @@ class Loop(Descriptors):
             self._run_forever_setup()
             self._run_until_stopped()
         finally:
+            if self._batch is not None:
+                self._put_back()
             self._run_forever_cleanup()
 
     def _run_until_stopped(self):
+        # Who cleans up in the middle of it ends it, too.
         if self._run_once == Loop._run_once.__get__(self):
-            while True:  # in a call of its own, as above
+            while self._thread:  # in a call of its own, as above
                 self._turn()
                 if self._stopping:
                     break
         else:
-            while True:
+            while self._thread:
                 self._run_once()
                 if self._stopping:
                     break
@@ -286,6 +290,8 @@ class Loop(Descriptors):
         """Begin to run; RuntimeError as `run_forever` says."""
         self._check_closed()
         self._check_running()
+        if self._batch is not None:
+            self._put_back()
         self._busy_turns = 0  # however busy the run before was: its turns do not count
         self._follow_time()
         self._follow_handles()
@@ -300,8 +306,6 @@ class Loop(Descriptors):
 
     def _run_forever_cleanup(self):
         """Run no longer."""
-        if self._batch is not None:
-            self._put_back()
         self._stopping = False
         self._thread_id = None
         self._thread = 0
