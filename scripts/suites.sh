@@ -3,9 +3,9 @@
 #
 #     scripts/suites.sh PYTHON [ARGUMENTS...]        those of `python -m tests.suites`
 #
-# PYTHON is a version such as 3.13, a command or a path. The libraries are those of requirements/suites.txt, and without
-# --ci of suites-more.txt; their tests come from their source distributions, which are kept under .cache/suites/. PostgreSQL
-# and Redis are started here unless CEDE_TEST_POSTGRES or CEDE_TEST_REDIS say where they run.
+# PYTHON is a version such as 3.13, a command or a path. The libraries are those of requirements/suites.txt; their tests
+# come from their source distributions, which are kept under .cache/suites/. PostgreSQL and Redis are started here unless
+# CEDE_TEST_POSTGRES or CEDE_TEST_REDIS say where they run.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -16,11 +16,7 @@ if [[ $python =~ ^[0-9]+\.[0-9]+$ ]]; then
     python=$(find_python "$python") || die "no Python $python: neither python$python in PATH nor one of pyenv's"
 fi
 cd "$ROOT"
-if [[ " $* " == *" --ci "* ]]; then
-    python=$(scripts/venv.sh "$python" suites-ci requirements/suites.txt)
-else
-    python=$(scripts/venv.sh "$python" suites requirements/suites.txt requirements/suites-more.txt)
-fi
+python=$(scripts/venv.sh "$python" suites requirements/suites.txt)
 say "building for $("$python" -V)"
 CEDE_EXT=require "$python" setup.py --quiet build_ext --inplace >&2
 

@@ -1,7 +1,7 @@
 """The test suites of other people's that run on cede: what is run of each, by what road the loop gets in, what is left out.
 
-Versions stand in `requirements/suites.txt` and `suites-more.txt`. `left_out/NAME.tsv` names the tests that do not run, and
-why: they fail on the standard library's loop too.
+Versions stand in `requirements/suites.txt`. `left_out/NAME.tsv` names the tests that do not run, and why: they fail on
+the standard library's loop too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-REQUIREMENTS = [ROOT / "requirements" / name for name in ("suites.txt", "suites-more.txt")]  # CI's, and the others'
+REQUIREMENTS = ROOT / "requirements" / "suites.txt"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Suite:
 
 def versions() -> dict[str, str]:
     """The pinned versions, by the names of the packages in lower case."""
-    lines = [line for file in REQUIREMENTS for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     found = [re.match(r"([\w.-]+)(?:\[.*\])?==([\w.]+)", line) for line in lines]
     return {match[1].lower(): match[2] for match in found if match}
 
