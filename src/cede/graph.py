@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from .engine.running import _get_running_loop, current_task
 from .futures import isfuture
@@ -34,17 +34,52 @@ if sys.version_info >= (3, 14):
     from asyncio.graph import FrameCallGraphEntry, FutureCallGraph
 else:
 
-    class FrameCallGraphEntry(NamedTuple):
+    class _Frozen:
+        """What `dataclasses.dataclass(frozen=True, slots=True)` makes; importing that takes longer than all of this file."""
+
+        __slots__ = ()
+
+        def __init_subclass__(cls) -> None:
+            cls.__match_args__ = cls.__slots__
+
+        def _values(self) -> tuple[Any, ...]:
+            return tuple(getattr(self, name) for name in self.__slots__)
+
+        def __repr__(self) -> str:
+            fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+            return f"{type(self).__qualname__}({fields})"
+
+        def __eq__(self, other: object) -> bool:
+            return self._values() == other._values() if type(other) is type(self) else NotImplemented
+
+        def __hash__(self) -> int:
+            return hash(self._values())
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise AttributeError(f"cannot assign to field {name!r}")
+
+        def __delattr__(self, name: str) -> None:
+            raise AttributeError(f"cannot delete field {name!r}")
+
+    class FrameCallGraphEntry(_Frozen):
         """A frame of a call stack."""
 
-        frame: FrameType
+        __slots__ = ("frame",)
 
-    class FutureCallGraph(NamedTuple):
+        def __init__(self, frame: FrameType) -> None:
+            object.__setattr__(self, "frame", frame)
+
+    class FutureCallGraph(_Frozen):
         """A future or task, its call stack (innermost first; empty for a plain future), and who waits for it."""
 
-        future: Future[Any]
-        call_stack: tuple[FrameCallGraphEntry, ...]
-        awaited_by: tuple[FutureCallGraph, ...]
+        __slots__ = ("future", "call_stack", "awaited_by")
+
+        def __init__(
+            self, future: Future[Any], call_stack: tuple[FrameCallGraphEntry, ...], awaited_by: tuple[FutureCallGraph, ...]
+        ) -> None:
+            object.__setattr__(self, "future", future)
+            object.__setattr__(self, "call_stack", call_stack)
+            object.__setattr__(self, "awaited_by", awaited_by)
 
 
 def capture_call_graph(
