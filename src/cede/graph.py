@@ -35,12 +35,10 @@ if sys.version_info >= (3, 14):
 else:
 
     class _Frozen:
-        """What `dataclasses.dataclass(frozen=True, slots=True)` makes; importing that takes longer than all of this file."""
+        """What `dataclasses.dataclass(frozen=True, slots=True)` makes; importing that takes longer than the rest."""
 
-        __slots__ = ()
-
-        def __init_subclass__(cls) -> None:
-            cls.__match_args__ = cls.__slots__
+        __slots__: tuple[str, ...] = ()
+        __match_args__: tuple[str, ...] = ()
 
         def _values(self) -> tuple[Any, ...]:
             return tuple(getattr(self, name) for name in self.__slots__)
@@ -64,7 +62,8 @@ else:
     class FrameCallGraphEntry(_Frozen):
         """A frame of a call stack."""
 
-        __slots__ = ("frame",)
+        __slots__ = __match_args__ = ("frame",)
+        frame: FrameType
 
         def __init__(self, frame: FrameType) -> None:
             object.__setattr__(self, "frame", frame)
@@ -72,10 +71,16 @@ else:
     class FutureCallGraph(_Frozen):
         """A future or task, its call stack (innermost first; empty for a plain future), and who waits for it."""
 
-        __slots__ = ("future", "call_stack", "awaited_by")
+        __slots__ = __match_args__ = ("future", "call_stack", "awaited_by")
+        future: Future[Any]
+        call_stack: tuple[FrameCallGraphEntry, ...]
+        awaited_by: tuple[FutureCallGraph, ...]
 
         def __init__(
-            self, future: Future[Any], call_stack: tuple[FrameCallGraphEntry, ...], awaited_by: tuple[FutureCallGraph, ...]
+            self,
+            future: Future[Any],
+            call_stack: tuple[FrameCallGraphEntry, ...],
+            awaited_by: tuple[FutureCallGraph, ...],
         ) -> None:
             object.__setattr__(self, "future", future)
             object.__setattr__(self, "call_stack", call_stack)
