@@ -54,7 +54,7 @@ LAYERS: dict[str, str] = {
         internals eager event_loop policy
     """,
     "5 library": """
-        exceptions protocols transports coroutines
+        exceptions protocols transports coroutines copying
         events futures waitlines mixins locks queues timeouts taskgroups
         spawning waiting gathering tasks staggered
         threads runners streams subprocess graph

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .copying import Copied
 from .exceptions import BrokenBarrierError, CancelledError
 from .waitlines import ConditionCore, LockCore, LoopBound, SemaphoreCore, WaitLine
 
@@ -89,14 +90,19 @@ def _wakes(cls: Any) -> Any:
     return cls._wake_up_first if issubclass(cls, LockCore) else cls._wake_up_next
 
 
-class Lock(_Acquirable, LockCore):
+class Lock(Copied, _Acquirable, LockCore):
     """A mutual exclusion lock for tasks. Any task may release it.
 
     Fair: those who wait get it in the order in which they asked.
     """
 
+    _TOLD = ("_loop", "_locked")
+
     def __init__(self) -> None:
         super().__init__()
+
+    def _begin_again(self, told: dict[str, Any]) -> None:
+        Lock.__init__(self)
 
     def __repr__(self) -> str:
         return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
@@ -117,12 +123,15 @@ class Lock(_Acquirable, LockCore):
         return True
 
 
-class Event(LoopBound):
+class Event(Copied, LoopBound):
     """A flag that tasks wait for."""
 
     def __init__(self) -> None:
         self._value = False
         self._waiters: WaitLine | None = None  # made when somebody has to wait
+
+    def _begin_again(self, told: dict[str, Any]) -> None:
+        Event.__init__(self)
 
     def __repr__(self) -> str:
         return _describe(self, "set" if self._value else "unset", self._waiters)
@@ -162,7 +171,7 @@ class _LockLike(Protocol):
     def release(self) -> None: ...
 
 
-class Condition(_ContextManagerMixin, ConditionCore):
+class Condition(Copied, _ContextManagerMixin, ConditionCore):
     """A condition variable: tasks that hold a lock wait for what other tasks do under the same lock.
 
     `lock` is a Lock (or behaves like one); without it the condition makes its own.
@@ -175,6 +184,11 @@ class Condition(_ContextManagerMixin, ConditionCore):
         self.acquire = self._lock.acquire
         self.release = self._lock.release
         super().__init__(self._lock if type(self._lock) is Lock else None)
+
+    _TOLD = ("_loop", "_lock")
+
+    def _begin_again(self, told: dict[str, Any]) -> None:
+        Condition.__init__(self, told["_lock"])
 
     def __repr__(self) -> str:
         return _describe(self, "locked" if self.locked() else "unlocked", self._waiters)
@@ -236,7 +250,7 @@ class Condition(_ContextManagerMixin, ConditionCore):
         self.notify(len(self._waiters))
 
 
-class Semaphore(_Acquirable, SemaphoreCore):
+class Semaphore(Copied, _Acquirable, SemaphoreCore):
     """A counter that `acquire` lowers, waiting while it is zero, and `release` raises.
 
     `value` is where it starts; ValueError if that is negative. Fair, as Lock is.
@@ -246,6 +260,11 @@ class Semaphore(_Acquirable, SemaphoreCore):
         if value < 0:
             raise ValueError("Semaphore initial value must be >= 0")
         super().__init__(value)
+
+    _TOLD = ("_loop", "_value")
+
+    def _begin_again(self, told: dict[str, Any]) -> None:
+        Semaphore.__init__(self, told["_value"])
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else f"unlocked, value:{self._value}"
@@ -275,7 +294,7 @@ class BoundedSemaphore(Semaphore):
         super().release()
 
 
-class Barrier(LoopBound):
+class Barrier(Copied, LoopBound):
     """Lets tasks wait for each other: `wait` returns when `parties` tasks have called it, then starts anew."""
 
     def __init__(self, parties: int) -> None:
@@ -286,6 +305,16 @@ class Barrier(LoopBound):
         self._count = 0  # tasks inside: arrived in this round and not yet gone
         self._arrived = WaitLine()  # those who wait for the round to be full
         self._outside = WaitLine()  # those who wait for the last round to be gone
+
+    _TOLD = ("_loop", "_parties", "_state")
+
+    def _begin_again(self, told: dict[str, Any]) -> None:
+        Barrier.__init__(self, told["_parties"])
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        super().__setstate__(state)
+        # They are told apart by identity, which a pickle does not keep.
+        self._state = _BROKEN if self._state == _BROKEN else _FILLING
 
     def __repr__(self) -> str:
         state = self._state if self.broken else f"{self._state}, waiters:{self.n_waiting}/{self.parties}"

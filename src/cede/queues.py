@@ -12,6 +12,7 @@ from collections import deque
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .copying import Copied
 from .locks import Event
 from .waitlines import _NOTHING, QueueCore
 
@@ -40,7 +41,7 @@ else:
         __class_getitem__ = classmethod(GenericAlias)
 
 
-class Queue(_Base[T]):
+class Queue(Copied, _Base[T]):
     """A first in, first out queue of at most `maxsize` items; without limit if that is zero or less.
 
     Subclasses may store the items differently by overriding `_init`, `_put` and `_get`.
@@ -57,8 +58,13 @@ class Queue(_Base[T]):
         cls._is_fifo = all(getattr(cls, name) is getattr(Queue, name) for name in _STORAGE)
         cls._is_waking = cls._wakeup_next is not Queue._wakeup_next
 
+    _TOLD = ("_loop", "_maxsize", "_queue", "_unfinished_tasks", "_is_shutdown")
+
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(maxsize)
+
+    def _begin_again(self, told: dict[str, Any]) -> None:
+        Queue.__init__(self, told["_maxsize"])
 
     # --- The storage: for subclasses ------------------------------------------------------------
 
