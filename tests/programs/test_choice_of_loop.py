@@ -104,7 +104,9 @@ def ask(running: Any, url: str) -> str:
 def served(start: Any, free_port: Callable[[], int], tmp_path: Path) -> Callable[..., tuple[str, str]]:
     """Return `served(options, command, hidden=False)`: the module of the loop that answers, and all that was printed."""
 
-    def served(options: list[str], command: list[str], hidden: bool = False, **changes: str) -> tuple[str, str]:
+    def served(
+        options: list[str], command: list[str], hidden: bool = False, end: int = signal.SIGINT, **changes: str
+    ) -> tuple[str, str]:
         port = free_port()
         (tmp_path / "application.py").write_text(APPLICATION)
         (tmp_path / "fast.py").write_text(FASTAPI)
@@ -116,8 +118,7 @@ def served(start: Any, free_port: Callable[[], int], tmp_path: Path) -> Callable
         words = [word.format(port=port) for word in command]
         running = start(sys.executable, "-m", "cede", "run", *options, *words, HOME=str(tmp_path), **changes)
         module = ask(running, f"http://127.0.0.1:{port}/")
-        # gunicorn answers to SIGINT by leaving its workers no time. uvicorn dies of SIGTERM, without last words.
-        number = signal.SIGTERM if "gunicorn" in command else signal.SIGINT
+        number = signal.SIGTERM if "gunicorn" in command else end  # it answers to SIGINT by leaving its workers no time
         assert running.end(number) in (0, -number), running.output
         assert "Traceback" not in running.output
         return module, running.output
@@ -179,6 +180,15 @@ def test_what_names_a_loop_keeps_it(
     *_, last = output.splitlines()
     assert output.count(STRANGE) == bool(told)
     assert last.startswith(STRANGE + told if told else "INFO: ")
+
+
+def test_a_server_that_ends_itself_by_the_signal_has_last_words(served: Any, library: Any) -> None:
+    """As uvicorn does, which is sent SIGTERM wherever a service is stopped."""
+    for name in ("uvicorn", "uvloop"):
+        library(name)
+    module, output = served([], [*COMMANDS["uvicorn"], "--loop", "uvloop"], end=signal.SIGTERM)
+    assert module == "uvloop"
+    assert output.count(STRANGE) == 1
 
 
 @pytest.mark.programs

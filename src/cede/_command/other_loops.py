@@ -10,8 +10,10 @@ there is, with `as_uvicorn_auto.py`. It is not called if the program's own comma
 from __future__ import annotations
 
 import atexit
+import functools
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -88,6 +90,17 @@ def tell_at_the_end(kept: bool) -> None:
 
     package._set_running_loop = events._set_running_loop = _set_running_loop
     atexit.register(tell)
+
+    # A process that ends itself by a signal runs nothing at its exit. (uvicorn: the one that it was asked to end by.)
+    raise_signal = signal.raise_signal
+
+    @functools.wraps(raise_signal)
+    def _raise_signal(signalnum: int, /) -> None:
+        if signal.getsignal(signalnum) is signal.SIG_DFL:
+            tell()
+        raise_signal(signalnum)
+
+    signal.raise_signal = _raise_signal
 
 
 _TOLD = "-"
