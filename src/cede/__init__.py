@@ -268,7 +268,7 @@ if not TYPE_CHECKING:  # else a type checker believes that any name is here
             return getattr(_policy, _DEPRECATED[name])
         if name in _RARE:
             return _import_from(name)
-        if name in _HOME or name in _HOMES:
+        if name in _HOME or name in _LIBRARY:
             if _sys.version_info < (3, 14):
                 _import_library()
             else:

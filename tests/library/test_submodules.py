@@ -157,6 +157,10 @@ def test_what_the_first_name_brings(run_python: Callable[..., Any], name: str) -
     run_python(source, name)
 
 
+def test_where_a_name_comes_from_is_no_name(run_python: Callable[..., Any]) -> None:
+    run_python("import cede; assert not hasattr(cede, 'net.server')")
+
+
 def test_every_name_has_its_home() -> None:
     """What stands in `cede` is what stands in the module that it is said to come from."""
     own = {"__version__", "compiled", "install", "uninstall"}
