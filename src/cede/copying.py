@@ -16,9 +16,8 @@ _LINES = ("_waiters", "_arrived", "_outside", "_getters", "_putters")  # where t
 class Copied:
     """Has a state that `copy`, `deepcopy` and `pickle` can take, and begin another object with."""
 
-    _TOLD: tuple[str, ...] = (
-        "_loop",
-    )  # the fields that a copy gets; what a subclass has in its variables it gets, too
+    # The fields that a copy gets, beside the variables that a subclass adds.
+    _TOLD: tuple[str, ...] = ("_loop",)
 
     def _begin_again(self, told: dict[str, Any]) -> None:
         """Do what `__init__` does, in an object that was made without."""

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from tests.strangers import given_to
+
 from .conftest import turns
 
 _WATCHED = pytest.mark.cede_only("asyncio watches whoever has the number")
@@ -44,15 +46,6 @@ async def test_no_byte_goes_to_who_has_the_number_then(loop, recorder, end, dire
     assert stranger.recv(10) == b"not yours"
     for sock in (far, stranger, its_peer):
         sock.close()
-
-
-def given_to(sock, stranger, *rest):
-    """Close `sock`, and return `stranger` with the number it had, and the rest."""
-    number = sock.fileno()
-    sock.close()
-    os.dup2(stranger.fileno(), number)
-    stranger.close()
-    return socket.socket(fileno=number), *rest
 
 
 class Own(socket.socket):

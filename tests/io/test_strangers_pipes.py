@@ -8,6 +8,8 @@ import socket
 
 import pytest
 
+from tests.strangers import given_to
+
 from .conftest import turns
 
 pytestmark = pytest.mark.cede_only("asyncio goes by the number")
@@ -61,12 +63,7 @@ def strangers():
     given = []
 
     def give(file):
-        stranger, its_peer = socket.socketpair()
-        number = file.fileno()
-        file.close()
-        os.dup2(stranger.fileno(), number)
-        stranger.close()
-        stranger = socket.socket(fileno=number)
+        stranger, its_peer = given_to(file, *socket.socketpair())
         stranger.setblocking(False)
         its_peer.setblocking(False)
         given.extend([stranger, its_peer])

@@ -9,6 +9,8 @@ import socket
 
 import pytest
 
+from tests.strangers import given_to
+
 CONTENT = os.urandom(1 << 20)
 
 
@@ -318,12 +320,7 @@ async def test_a_closed_socket_whose_number_another_one_has(loop, file, directio
         await asyncio.sleep(0)
     await asyncio.sleep(0.01)
     assert not sending.done()
-    stranger, its_peer = socket.socketpair()
-    number = near.fileno()
-    near.close()
-    os.dup2(stranger.fileno(), number)
-    stranger.close()
-    stranger = socket.socket(fileno=number)
+    stranger, its_peer = given_to(near, *socket.socketpair())
     called = loop.create_future()
     add = loop.add_reader if direction == "reader" else loop.add_writer
     add(stranger, lambda: called.done() or called.set_result(None))

@@ -26,18 +26,8 @@ from asyncio import _get_running_loop, _set_running_loop, all_tasks, current_tas
 _get_policy = getattr(asyncio.events, "_get_event_loop_policy", None) or asyncio.events.get_event_loop_policy
 _BasePolicy = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None) or asyncio.events.BaseDefaultEventLoopPolicy
 
-# {loop: task} up to 3.13; None from 3.14 on.
-current_tasks = None
-
-
-def swap_current_task(loop, task):
-    """Make `task` (None: no task) the current task of `loop`, which runs in this thread; return the last one."""
-    last = current_tasks.get(loop)
-    if task is None:
-        current_tasks.pop(loop, None)
-    else:
-        current_tasks[loop] = task
-    return last
+current_tasks = None  # {loop: task} up to 3.13; None from 3.14 on
+swap_current_task = None  # from 3.14 on: makes a task (None: no task) a loop's current one, and returns the one before
 
 
 def _hidden_set():

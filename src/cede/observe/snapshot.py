@@ -133,8 +133,8 @@ def _all_tasks(tops: dict[int, FrameType], held: dict[Any, list[Any]]) -> set[An
             loops.update([thing for thing in things if issubclass(type(thing), asyncio.AbstractEventLoop)])
         for loop in loops:
             found |= asyncio.all_tasks(loop)
-            if things := seen.get(getattr(loop, "_thread_id", None), []):
-                held.setdefault(loop, []).append(things)
+            if (ident := getattr(loop, "_thread_id", None)) in seen:
+                held.setdefault(loop, []).append(seen[ident])
     else:
         registry = getattr(asyncio.tasks, "_scheduled_tasks", None)
         found.update(_copied(asyncio.tasks._all_tasks if registry is None else registry))
