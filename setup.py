@@ -10,7 +10,9 @@ Environment variables:
     CEDE_EXT=require   compile, or fail
     CEDE_EXT=off       plain Python
     CEDE_CFLAGS=-O1    more options for the C compiler, after the usual ones
+    CEDE_WERROR=1      what the C compiler warns of is an error
     CEDE_DEBUG=1       -O0 -g, bounds checks, line tracing, and an annotated HTML page beside each C file
+    CEDE_SANITIZE=1    -Og -g with the address and undefined-behaviour sanitizers (scripts/sanitize.sh)
     CEDE_PORTABLE=1    as where nothing of Linux's own exists (tests/portable.h); for the tests of that
 """
 
@@ -25,16 +27,18 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# Each has a `.pxd` beside it, and each `.pxd` has its module here, but the twins `native`, `syscalls` and `await_slots`
-# of `engine/` (tests/test_layers.py).
+# Each has a `.pxd` beside it, and each `.pxd` has its module here, but the twins (tests/test_layers.py).
 COMPILED_MODULES = [
     "cede.engine.handles",
     "cede.engine.timers",
     "cede.engine.clock",
+    "cede.engine.pulse",
+    "cede.engine.ring",
     "cede.engine.pollers.base",
     "cede.engine.pollers.epoll",
     "cede.engine.waker",
     "cede.engine.descriptors",
+    "cede.engine.watch",
     "cede.engine.loop",
     "cede.engine.futures",
     "cede.engine.awaitables",
@@ -55,6 +59,12 @@ COMPILED_MODULES = [
     "cede.io.tls_bytes",
     "cede.timeouts",
     "cede.waitlines",
+    "cede.simulation.current",
+    "cede.simulation.choices",
+    "cede.simulation.clock",
+    "cede.simulation.notes",
+    "cede.simulation.poller",
+    "cede.simulation.turns",
 ]
 
 # The only place where directives stand. annotation_typing=False keeps annotations documentation; nonecheck=True makes
@@ -82,12 +92,23 @@ DEBUG_DIRECTIVES = {
     "profile": True,
 }
 
+# Of cede's own C all warnings are wanted. What Cython writes takes arguments that it does not need, in its wrappers,
+# and leaves out fields of a class that a Python newer than it has added: they are zero. Of what its helpers for calls
+# set by way of a pointer some versions of gcc say that it may not be set. (`make lint` reads the headers alone, without
+# these exceptions.)
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+WARNINGS += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-maybe-uninitialized"]
+
 CFLAGS = os.environ.get("CEDE_CFLAGS", "").split()
 ROOT = Path(__file__).resolve().parent
 # In the package, why it is not compiled though that was wanted: installers hide what the build says, `cede` tells it.
 REASON = Path("cede", "not_compiled.txt")
 DEBUG = os.environ.get("CEDE_DEBUG", "") not in ("", "0")
 PORTABLE = os.environ.get("CEDE_PORTABLE", "") not in ("", "0")
+# What goes wrong ends the process. The libraries of the sanitizers must be there before the interpreter begins.
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+SANITIZE = os.environ.get("CEDE_SANITIZE", "") not in ("", "0")
+WERROR = os.environ.get("CEDE_WERROR", "") not in ("", "0")
 JOBS = os.cpu_count() or 1
 
 
@@ -107,13 +128,18 @@ def extensions(mode: str) -> list[Extension]:
         return []
     macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if DEBUG else []
     portable = ["-include", str(ROOT / "tests" / "portable.h")] if PORTABLE else []
+    optimise = ["-O0", "-g"] if DEBUG else ["-Og", "-g"] if SANITIZE else ["-O3", "-g0"]
+    sanitizers = SANITIZERS if SANITIZE else []
+    warnings = WARNINGS if WERROR else []
     return [
         Extension(
             name,
             ["src/" + name.replace(".", "/") + ".py"],
             define_macros=macros,
+            include_dirs=["src"],
             # No -march: a wheel runs on machines it was not built on. -g0 halves the time to compile.
-            extra_compile_args=[*(["-O0", "-g"] if DEBUG else ["-O3", "-g0"]), *CFLAGS, *portable],
+            extra_compile_args=[*optimise, *sanitizers, *CFLAGS, *portable, *warnings],
+            extra_link_args=sanitizers,
             optional=mode != "require",
         )
         for name in COMPILED_MODULES
@@ -162,7 +188,8 @@ class BuildExt(build_ext):
 
         os.chdir(ROOT)
         build_dir = f"build/cython{'-debug' if DEBUG else ''}"  # the C is the same for every Python
-        # Cython does not see that `from . cimport native` depends on native.pxd.
+        # Cython does not see that `from . cimport native` depends on native.pxd. (Headers are no part of its C: the
+        # compiler reads them.)
         made_at = min((path.stat().st_mtime for path in Path(build_dir).glob("**/*.c")), default=0.0)
         changed_at = max(path.stat().st_mtime for path in Path("src").glob("**/*.pxd"))
         translated = cythonize(
@@ -176,9 +203,10 @@ class BuildExt(build_ext):
             quiet=True,
         )
         made = {ext.name: ext for ext in translated}
+        headers = sorted(map(str, Path("src").glob("**/*.h")))
         for ext in self.extensions:
             ext.sources = made[ext.name].sources
-            ext.depends = [*made[ext.name].depends, "setup.py"]
+            ext.depends = [*made[ext.name].depends, *headers, "setup.py"]
 
     def _why_not(self, ext: Extension) -> str:
         """Return why an extension could not be built, as far as that can be seen from outside of the compiler."""
@@ -216,7 +244,8 @@ class BuildExt(build_ext):
 def main() -> None:
     mode = wanted()
     # What was compiled with other options stands in another folder: it is not made again when they change.
-    build_base = f"build/{'debug' if DEBUG else 'release'}{'-portable' if PORTABLE else ''}{''.join(CFLAGS)}"
+    kind = "debug" if DEBUG else "sanitize" if SANITIZE else "release"
+    build_base = f"build/{kind}{'-portable' if PORTABLE else ''}{''.join(CFLAGS)}"
     setup(
         ext_modules=extensions(mode),
         cmdclass={"build_ext": BuildExt},

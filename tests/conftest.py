@@ -128,14 +128,16 @@ def speed_line() -> str:
 
 
 def stale_modules() -> list[str]:
-    """Return the compiled modules now loaded whose .py or .pxd was written after them."""
+    """Return the compiled modules now loaded whose .py or .pxd, or a header of C, was written after them."""
     stale = []
+    package = Path(sys.modules["cede"].__file__ or "").parent
+    headers = max((p.stat().st_mtime for p in package.rglob("*.h")), default=0.0)
     for name, module in sorted(sys.modules.items()):
         file = Path(getattr(module, "__file__", None) or "x.py")
         if name.startswith("cede.") and file.suffix != ".py" and file.exists():
             source = file.with_name(name.rpartition(".")[2] + ".py")
-            newest = max((p.stat().st_mtime for p in (source, source.with_suffix(".pxd")) if p.exists()), default=0)
-            if newest > file.stat().st_mtime:
+            newest = max((p.stat().st_mtime for p in (source, source.with_suffix(".pxd")) if p.exists()), default=0.0)
+            if max(newest, headers) > file.stat().st_mtime:
                 stale.append(name)
     return stale
 
@@ -195,8 +197,9 @@ def live_tasks() -> set[Any]:
     From 3.14 on the stdlib's own cannot be seen from outside their loop.
     """
     registries = [getattr(asyncio.tasks, name, ()) for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")]
-    registries.append(getattr(sys.modules.get("cede.engine.running"), "live", ()))
     found: set[Any] = set()
+    if "cede.engine.running" in sys.modules:
+        found.update(sys.modules["cede.engine.running"].live_tasks())
     for registry in registries:
         with contextlib.suppress(RuntimeError):  # it changed while it was read: a thread is at work
             found.update(registry)
@@ -364,13 +367,13 @@ def pending_handles(loop: Any) -> list[str]:
 
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return `run(source, *args, check=True, timeout=25, env=None)`: a program in a fresh interpreter, in this speed.
+    """Return `run(source, *args, check=True, timeout=55, env=None)`: a program in a fresh interpreter, in this speed.
 
     It runs in an empty folder, with warnings as errors. `check` asserts that it exits with 0.
     """
 
     def run(
-        source: str, *args: str, check: bool = True, timeout: float = 25, env: dict[str, str] | None = None
+        source: str, *args: str, check: bool = True, timeout: float = 55, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         folder = Path(tempfile.mkdtemp(dir=tmp_path))
         program = folder / "program.py"

@@ -1,5 +1,5 @@
-/* The C of cede on a machine that has nothing of Linux's own: a build with CEDE_PORTABLE=1 includes this before all else.
-   The system's headers are read as they are; then Linux's names are taken away, and using one is an error. */
+/* The C of cede on a machine that has nothing of Linux's own: a build with CEDE_PORTABLE=1 includes this before all
+   else. The system's headers are read as they are; then Linux's names are taken away, and using one is an error. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 

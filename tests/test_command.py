@@ -23,9 +23,9 @@ import pytest
 
 import cede
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 SOURCE = str(Path(cede.__file__).parent.parent)
-TIMEOUT = 25
+TIMEOUT = 110
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -361,6 +361,25 @@ def test_a_reader_that_leaves(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+FULL = "cede: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.linux("/dev/full")
+@pytest.mark.parametrize(("redirection", "said"), [(">&-", ""), (">/dev/full", FULL)])
+def test_nowhere_to_write(redirection: str, said: str) -> None:
+    """A standard output that is closed, or full, is no traceback."""
+    words = ["sh", "-c", f'"$0" -m cede --help {redirection}', sys.executable]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=TIMEOUT)
+    assert outcome(done) == (1, "", said)
+
+
+def test_what_the_encoding_does_not_have(python: Run) -> None:
+    """Names of tasks, and the lines of a tree, are printed as far as the terminal can show them."""
+    code = "import sys; from cede._command.messages import put_out; sys.exit(put_out(['└── (T) é ⇒ 1']))"
+    assert outcome(python("-c", code, PYTHONIOENCODING="ascii")) == (0, "??? (T) ? ? 1\n", "")
+    assert outcome(python("-c", code, PYTHONIOENCODING="utf-8", PYTHONUTF8="1")) == (0, "└── (T) é ⇒ 1\n", "")
+
+
 @pytest.fixture
 def not_compiled(tmp_path: Path) -> Path:
     """A copy of the package as a build without a compiler leaves it; returns the folder it is in."""
@@ -405,6 +424,21 @@ MISTAKES = {
     ("run", "-c"): "cede run: -c needs code after it",
     ("run", "good", "x"): "cede run: can't open file '{folder}/good': [Errno 2] No such file or directory; "
     "there is a module of that name: cede run -m good",
+    (
+        "run",
+        "--watch=soon",
+        "good.py",
+    ): "cede run: --watch=soon is no number of seconds (0.001 to 3600; --no-watch: never)",
+    (
+        "run",
+        "--record=1",
+        "good.py",
+    ): "cede run: --record takes no value; CEDE_RECORD=64MiB in the environment says how much to keep",
+    ("record",): NO_PROGRAM.replace("cede run", "cede record"),
+    ("watch",): NO_PROGRAM.replace("cede run", "cede watch"),
+    ("watch", "missing.py"): "cede watch: can't open file '{folder}/missing.py': [Errno 2] No such file or directory",
+    ("show",): "cede show: takes a recording or the number of a process, as in: cede show 1234 (cede show --help)",
+    ("trace",): "cede trace: takes the number of a process, as in: cede trace 1234 (cede trace --help)",
     ("walk",): "cede: unknown command 'walk' (cede --help lists them)",
     ("good.py", "x"): "cede: unknown command 'good.py'; to run a program: cede run good.py x",
     ("--fast",): "cede: unknown option --fast (cede --help lists them)",

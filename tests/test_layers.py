@@ -23,6 +23,7 @@ SRC = ROOT / "src"
 PACKAGE = SRC / "cede"
 
 MAX_FILE_LINES = 700
+MAX_HEADER_LINES = 300
 MAX_FUNCTION_LINES = 60
 
 LAYERS: dict[str, str] = {
@@ -31,8 +32,10 @@ LAYERS: dict[str, str] = {
     """,
     "1 engine": """
         engine
-        engine.own_calls engine.native engine.syscalls engine.running engine.reports engine.handles engine.timers
-        engine.clock engine.farewell engine.forks
+        engine.assumptions
+        engine.own_calls engine.native engine.syscalls engine.ticks engine.waited engine.records engine.pulse engine.ring
+        engine.forks engine.running engine.reports engine.handles engine.timers
+        engine.clock engine.farewell engine.sentry engine.watch
         engine.pollers engine.pollers.base engine.pollers.epoll engine.pollers.select
         engine.pollers.face
         engine.waker engine.descriptors engine.loop engine.futures engine.awaitables engine.await_slots engine.tasks
@@ -57,15 +60,32 @@ LAYERS: dict[str, str] = {
         exceptions protocols transports coroutines copying
         events futures waitlines mixins locks queues timeouts taskgroups
         spawning waiting gathering tasks staggered
-        threads runners streams subprocess graph
+        threads runners streams subprocess graph chance
         base_events base_futures base_subprocess base_tasks constants format_helpers log
         selector_events sslproto trsock unix_events
     """,
     "6 door": """
-        observe observe.processes observe.snapshot observe.listener
+        observe observe.processes observe.handing_over observe.stacks observe.callbacks observe.resources observe.words
+        observe.counters observe.stalls observe.snapshot
+        observe.leaked observe.folders observe.mirror observe.takers observe.listener
+        observe.schema observe.turns observe.chrome observe.page observe.export observe.stock_waits observe.recorder
+        observe.prometheus_text observe.otel
+        observe.history observe.waits observe.lints observe.last_words observe.graph observe.cancels observe.watcher observe.asked observe.plugin
+        observe.layout observe.describe observe.reporting
+        simulation.current simulation.errors simulation.mixing simulation.choices simulation.clock simulation.notes simulation.trace simulation.picture
+        simulation.inplace simulation.seeding
+        simulation.files simulation.addresses simulation.options simulation.tcp simulation.datagrams simulation.local
+        simulation.kernel simulation.sockets simulation.poller simulation.turns simulation.polling simulation.streams simulation.disk
+        simulation.tls simulation.file_captures simulation.children simulation.captures simulation.faults simulation.names simulation.links simulation.keepalive simulation.network simulation.real_machine simulation.powers
+        simulation.undo simulation.order simulation.in_order simulation.hosts simulation.programs simulation.report simulation.threads simulation.waits simulation.stand_ins simulation.loops simulation.other_loops simulation.world
+        simulation.outside simulation.running
+        simulation.strategies simulation.bounded simulation.shrink simulation.token simulation.exploring simulation.plugin simulation
         __init__ _command _command.messages _command.as_uvloop _command.as_uvicorn_auto _command.other_loops
-        _command.program _command.run _command.repl
-        _command.attach _command.ask _command.ps __main__
+        _command.program _command.run _command.record _command.rings _command.strangers _command.attach _command.ask _command.show _command.repl
+        simulation.command simulation.hypothesis
+        _command.tree _command.processes _command.ps
+        _command.looking _command.columns _command.screens _command.console _command.top
+        __main__
     """,
 }
 ORDER = {
@@ -89,8 +109,12 @@ def module_of(path: Path) -> str:
 
 MODULES = sorted(module_of(path) for path in PACKAGE.rglob("*.py"))
 PXDS = sorted(path for path in PACKAGE.rglob("*.pxd"))
-# A .pxd with C bodies, a .py with Python ones, never compiled.
-TWINS = ("engine/native", "engine/syscalls", "engine/await_slots")
+HEADERS = sorted(PACKAGE.rglob("*.h"))
+# A .pxd that calls C, a .py with the same in Python, never compiled.
+TWINS = (
+    "engine/sentry", "engine/native", "engine/syscalls", "engine/ticks", "engine/records", "engine/await_slots",
+    "simulation/mixing",
+)  # fmt: skip
 COMPILED = sorted(
     module_of(path)
     for path in PXDS
@@ -200,11 +224,12 @@ def imported_alone() -> tuple[dict[str, str], str]:
         [sys.executable, "-W", "error", "-c", ALONE, cede.__path__[0], *names],
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=110,
     )
     return dict(line.split(" ", 1) for line in done.stdout.splitlines()), done.stderr
 
 
+@pytest.mark.timeout(120)  # the first of them waits for a hundred and fifty processes
 @pytest.mark.parametrize("module", [m for m in MODULES if m not in ("cede", "cede.__main__")])
 def test_imports_alone(module: str, imported_alone: tuple[dict[str, str], str], pytestconfig: pytest.Config) -> None:
     """Each module can be the first of cede's that a process imports; and it comes in the speed that was asked for."""
@@ -324,6 +349,19 @@ def test_no_file_is_long(folder: str) -> None:
     lengths = {str(path): path.read_text(encoding="utf-8").count("\n") for path in files}
     assert lengths
     assert {path: lines for path, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
+@pytest.mark.parametrize("path", HEADERS, ids=lambda path: path.name)
+def test_headers_are_small_and_say_what_they_are_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("/* "), "a header begins by saying what it is for"
+    assert text.count("\n") < MAX_HEADER_LINES, "split it"
+
+
+@pytest.mark.parametrize("path", PXDS, ids=lambda path: path.stem)
+def test_no_c_hides_in_a_pxd(path: Path) -> None:
+    """In a string no editor, formatter, analyser or sanitizer sees it: it belongs in a header."""
+    assert not re.search(r"cdef extern from [^\n]*:\n\s*\"\"\"", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -17,6 +17,8 @@ The map of the house, from the ground up; each part imports only what stands bef
     runners threads     the door to code that is not async
     streams subprocess  reading and writing without protocols
     graph               who waits for whom
+    chance              faults that the program offers to a simulation
+    simulation/         whole programs in a world of their own
     observe/            looking into a running program from outside
 
 The engine is plain Python that compiles to C. `cede.compiled` says which of the two is running;
@@ -24,6 +26,8 @@ CEDE_PURE=1 in the environment chooses plain Python. Both do the same.
 
 Exceptions, abstract classes and the running loop are asyncio's own objects: a library that knows
 only asyncio works on cede's loop, with cede's tasks.
+
+PYTEST_DONT_REWRITE: cede has plugins for pytest, which would warn where cede was imported before it.
 """
 
 from __future__ import annotations
@@ -50,6 +54,7 @@ from types import ModuleType as _ModuleType
 
 from . import policy as _policy
 from ._version import __version__
+from .engine import farewell as _farewell
 from .engine import loop as _engine
 from .event_loop import EventLoop
 from .policy import install, new_event_loop, uninstall
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from . import locks, protocols, queues, streams, subprocess, threads, transports  # noqa: F401
+    from .chance import buggify
     from .coroutines import iscoroutine, iscoroutinefunction
     from .events import (
         AbstractEventLoop,
@@ -145,6 +151,25 @@ if _os.environ.get("CEDE_INSPECT", "") not in ("", "0"):
 
     _listen()
 
+if _os.environ.get("CEDE_WATCH", "") not in ("", "0"):
+    from .observe.asked import watch_when_there_is_a_loop as _watch
+
+    _watch(_os.environ["CEDE_WATCH"])
+
+if _os.environ.get("CEDE_RECORD", "") not in ("", "0"):
+    from .observe.recorder import start_from_environment as _start_recording
+
+    _start_recording()
+
+
+def _tell_leaks(loop: _asyncio.AbstractEventLoop) -> None:
+    from .observe.leaked import tell
+
+    tell(loop)
+
+
+_farewell.tell_leaks_by(_tell_leaks)
+
 # True iff the engine that runs is compiled.
 compiled: bool = not (_engine.__file__ or "").endswith(".py")
 
@@ -157,6 +182,7 @@ BaseEventLoop = SelectorEventLoop = EventLoop
 # other name writes for `import cede as asyncio`.
 
 _HOMES = {
+    "chance": "buggify",
     "coroutines": "iscoroutine iscoroutinefunction",
     "events": "AbstractEventLoop AbstractServer Handle TimerHandle get_event_loop_policy set_event_loop_policy "
     "get_event_loop set_event_loop get_running_loop _get_running_loop _set_running_loop",
@@ -269,10 +295,12 @@ if not TYPE_CHECKING:  # else a type checker believes that any name is here
         if name in _RARE:
             return _import_from(name)
         if name in _HOME or name in _LIBRARY:
-            if _sys.version_info < (3, 14):
+            home = _HOME.get(name, name)
+            # `run` is all that programs ask for which otherwise keep to asyncio's own names.
+            if _sys.version_info < (3, 14) and home != "runners":
                 _import_library()
             else:
-                _import_from(_HOME.get(name, name))
+                _import_from(home)
             return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -287,6 +315,7 @@ __all__ = (
     "compiled",
     "install",
     "uninstall",
+    "buggify",
     # loops
     "AbstractEventLoop",
     "AbstractServer",

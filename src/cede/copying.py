@@ -8,7 +8,7 @@ from typing import Any
 _MADE_ANEW = {
     *("_loop", "_state", "_lock", "locked", "acquire", "release"),
     *("_waiters", "_arrived", "_outside", "_getters", "_putters", "_all_done"),
-    *("_plain", "_fifo", "_wakes", "_promised"),
+    *("_plain", "_fifo", "_wakes", "_promised", "_engine", "_resource", "_taken_by", "_what"),
 }
 _LINES = ("_waiters", "_arrived", "_outside", "_getters", "_putters")  # where tasks stand, in one class or the other
 

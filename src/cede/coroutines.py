@@ -6,13 +6,17 @@ import inspect
 import types
 import warnings
 from asyncio import coroutines as _stock
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine
+
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+    F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = ("iscoroutinefunction", "iscoroutine")
-
-T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
 
 # asyncio: up to 3.13 unittest.mock marks its AsyncMock with this object, which must be the stdlib's own.
 _is_coroutine = getattr(_stock, "_is_coroutine", None) or object()

@@ -102,6 +102,8 @@ class EventLoop(Internals, TaskLoop, asyncio.AbstractEventLoop):  # type: ignore
         "_signal_handlers",
     )
 
+    _machine: Any = None  # who looks up names for a loop of a simulated machine; None: the real one does
+
     def __init__(self, selector: Any = None, *, clock: Any = None, poller: Any = None) -> None:
         if selector is not None:
             from .engine.pollers.select import SelectorPoller  # here, for hardly any program gives a selector

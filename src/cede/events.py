@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio.events import AbstractEventLoop, AbstractServer
-from typing import TYPE_CHECKING, Any
 
 from .engine.running import _get_running_loop, _set_running_loop, get_event_loop, get_running_loop
 from .policy import (
@@ -19,8 +18,10 @@ from .policy import (
     _get_stock_policy as _get_event_loop_policy,  # noqa: F401
 )
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
 if TYPE_CHECKING:
     from asyncio.events import Handle, TimerHandle
+    from typing import Any
 else:
     from .engine.handles import Handle, TimerHandle
 

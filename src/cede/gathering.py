@@ -11,8 +11,10 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .engine.futures import Future as _EngineFuture
+from .engine.futures import note_wait
 from .engine.joins import Countdown, Shield
 from .engine.running import _get_running_loop, current_task
+from .engine.waited import TASKS
 from .events import get_event_loop
 from .exceptions import CancelledError
 from .futures import future_discard_from_awaited_by
@@ -100,6 +102,7 @@ def gather(*coros_or_futures: Awaitable[Any], return_exceptions: bool = False) -
         started = dict(zip(different, once, strict=True))
         children = [started[arg] for arg in coros_or_futures]
     outer = _GatheringFuture(children, waiter, return_exceptions, once[0].get_loop() if loop is None else loop)
+    note_wait(outer, TASKS)
     # Not kept by the future: it would be a cycle. The links in the children hold it.
     Countdown(waiter, not return_exceptions, outer._fail_early, outer._finish).watch(once)
     return outer

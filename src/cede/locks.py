@@ -12,6 +12,7 @@ from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .copying import Copied
+from .engine.waited import BARRIER, EVENT
 from .exceptions import BrokenBarrierError, CancelledError
 from .waitlines import ConditionCore, LockCore, LoopBound, SemaphoreCore, WaitLine
 
@@ -83,6 +84,7 @@ class _Acquirable:
                 self._give_up(waiter)
                 raise
             self._arrive()
+            self._taken_by = self._number_of_current()
 
 
 def _wakes(cls: Any) -> Any:
@@ -156,7 +158,7 @@ class Event(Copied, LoopBound):
             return True
         if self._waiters is None:
             self._waiters = WaitLine()
-        waiter = self._stand_in(self._waiters)
+        waiter = self._stand_in(self._waiters, EVENT)
         try:
             await waiter
         except BaseException:
@@ -353,7 +355,7 @@ class Barrier(Copied, LoopBound):
                 self._open_again()
 
     async def _wait_in(self, line: WaitLine) -> None:
-        waiter = self._stand_in(line)
+        waiter = self._stand_in(line, BARRIER)
         try:
             await waiter
         except BaseException:

@@ -12,22 +12,23 @@ import functools
 import inspect
 import signal
 import threading
-from collections.abc import Awaitable, Callable
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import await_it, iscoroutine
+from .engine import farewell
 from .engine.running import _get_running_loop, all_tasks
 from .events import new_event_loop, set_event_loop
 from .exceptions import CancelledError
-from .gathering import gather
 
+TYPE_CHECKING = False  # not typing's: importing that takes as long as importing the engine
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
+    from collections.abc import Awaitable, Callable
+    from types import FrameType, TracebackType
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 __all__ = ("Runner", "run")
-
-T = TypeVar("T")
 
 # Seconds that the threads of the default executor get to end (asyncio's THREAD_JOIN_TIMEOUT).
 _THREADS_TIMEOUT = 300
@@ -85,12 +86,17 @@ class Runner:
         self._state = _READY
 
     def close(self) -> None:
-        """Cancel the tasks that are left, end async generators and executor threads, close the loop."""
+        """Cancel the tasks that are left, end async generators and executor threads, close the loop.
+
+        In debug mode a task among them that could never have gone on is warned of, on logger `asyncio`.
+        """
         if self._state is not _READY:
             return
         loop = self._loop
         assert loop is not None
         try:
+            if loop.get_debug() and farewell.tell_leaks is not None and all_tasks(loop):
+                farewell.tell_leaks(loop)
             _cancel_all_tasks(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(_end_of_threads(loop))
@@ -112,7 +118,8 @@ class Runner:
         self._make_ready()
         if not iscoroutine(coro):
             if not inspect.isawaitable(coro):
-                raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
+                cure = ": call it" if inspect.iscoroutinefunction(coro) else ""
+                raise TypeError(f"An asyncio.Future, a coroutine or an awaitable is required, not {coro!r}{cure}")
             coro = await_it(coro)
         loop = self._loop
         assert loop is not None
@@ -185,6 +192,8 @@ def _cancel_all_tasks(loop: AbstractEventLoop) -> None:
     tasks = all_tasks(loop)
     if not tasks:
         return
+    from .gathering import gather  # most programs leave none
+
     for task in tasks:
         task.cancel()
     loop.run_until_complete(gather(*tasks, return_exceptions=True))

@@ -9,26 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import await_it, iscoroutine
 from .engine.farewell import tells_thread
-from .engine.running import get_running_loop
 from .events import get_event_loop
 from .futures import chain_future, isfuture
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
 
-T = TypeVar("T")
-
-
-def create_task(coro: Coroutine[Any, Any, T], **kwargs: Any) -> Task[T]:
-    """Start a coroutine in a task of the running loop, and return the task.
-
-    Keywords (`name`, `context`, `eager_start`, or your own) go to the loop's task factory, else to
-    `Task`. A task is kept alive until it is done; nobody needs to hold it.
-    """
-    loop = get_running_loop()
-    if kwargs:
-        return loop.create_task(coro, **kwargs)
-    return loop.create_task(coro)
+    def create_task(coro: Coroutine[Any, Any, T], **kwargs: Any) -> Task[T]: ...
+else:
+    from .engine.tasks import create_task  # noqa: F401
 
 
 def ensure_future(coro_or_future: Awaitable[T], *, loop: AbstractEventLoop | None = None) -> Future[T]:

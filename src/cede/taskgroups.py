@@ -15,12 +15,14 @@ from outside, and goes on out.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .engine.futures import note_wait
 from .engine.joins import Crew
 from .engine.running import current_task, get_running_loop
+from .engine.waited import TASKS
 from .exceptions import CancelledError
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 __all__ = ("TaskGroup",)
 
 T = TypeVar("T")
+
+
+def _each(tasks: set[Task[Any]]) -> Iterable[Task[Any]]:
+    # In which order they are cancelled: none that a program may rely on. A simulation has one.
+    return tasks
 
 
 class TaskGroup:
@@ -107,6 +114,7 @@ class TaskGroup:
                     self._abort()
             while self._tasks:
                 self._all_done = self._loop.create_future()
+                note_wait(self._all_done, TASKS)
                 try:
                     await self._all_done
                 except CancelledError as cancelled:
@@ -217,7 +225,7 @@ class TaskGroup:
     def _abort(self) -> None:
         """Cancel every task, and create no more."""
         self._aborting = True
-        for task in self._tasks:
+        for task in _each(self._tasks):
             if not task.done():
                 task.cancel()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .coroutines import native_coroutine
 from .eager import create_eager_task_factory, eager_task_factory
-from .engine.futures import new_future
+from .engine.futures import new_sleep
 from .engine.running import all_tasks, current_task, get_running_loop
 from .gathering import _GatheringFuture, shield  # noqa: F401
 from .spawning import create_task, run_coroutine_threadsafe
@@ -60,7 +60,7 @@ if not TYPE_CHECKING:
         if delay != delay:
             raise ValueError("Invalid delay: NaN (not a number)")
         loop = get_running_loop()
-        future = new_future(loop)
+        future = new_sleep(loop)
         timer = loop.call_later(delay, _wake_up, future, result)
         # What `await future` does, without a step between: here the cancellation of many a task arrives.
         future._asyncio_future_blocking = True

@@ -7,13 +7,14 @@ from .engine.loop cimport Loop
 from .engine.tasks cimport Task as EngineTask
 
 cdef str _CREATED, _ACTIVE, _EXPIRING, _EXPIRED, _FINISHED
-cdef object _LEFT, current_task, get_running_loop
+cdef object _LEFT, current_task, get_running_loop, _explainer
 
 cdef class _Entering
 
 cdef class Timeout:
     cdef readonly str _state
     cdef readonly object _when
+    cdef readonly object _delay
     cdef object _handle
     cdef readonly object _task
     cdef long _cancelling
@@ -29,7 +30,7 @@ cdef class Timeout:
     cpdef _leave(self, object exc)
 
 @cython.locals(limit=Timeout)
-cdef Timeout _timeout(object when)
+cdef Timeout _timeout(object when, object delay)
 @cython.locals(ours=Loop)
 cdef object _from_now(object loop, object delay)
 

@@ -38,6 +38,19 @@ _EXPIRED = "expired"
 _FINISHED = "finished"
 
 
+_BY_TIMEOUT = 2  # of `cede.observe.schema.CANCELS`
+_explainer: Any = None  # as in `engine.tasks`
+
+
+def explain_to(explainer: Any) -> None:
+    """Tell `explainer` of timeouts: its `expires(limit)` before the cancelling, `timed_out(limit, error, cause)`.
+
+    None: tell nobody. It must not raise.
+    """
+    global _explainer
+    _explainer = explainer
+
+
 class Timeout:
     """The context manager that `timeout` and `timeout_at` return.
 
@@ -53,6 +66,7 @@ class Timeout:
         self._when = when
         self._handle: Any = None  # what will call _expire; None without a deadline
         self._task: Task[Any] | None = None  # the task in the block, while it is there
+        self._delay: Any = None  # what `timeout` was given
         self._cancelling = 0  # how many cancellations of it were under way on entering
 
     def __repr__(self) -> str:
@@ -139,6 +153,8 @@ class Timeout:
         if others > self._cancelling or exc is None:
             return  # somebody else cancelled the task too, or the block swallowed the cancellation
         if isinstance(exc, CancelledError):
+            if _explainer is not None:
+                _raise_explained(self, exc)
             raise TimeoutError from exc
         _say_why(exc)
         if isinstance(exc, ExceptionGroup):
@@ -148,9 +164,23 @@ class Timeout:
     def _expire(self) -> None:
         assert self._state is _ACTIVE
         assert self._task is not None
+        if _explainer is not None:
+            _explainer.expires(self)
+        ring = getattr(self._task.get_loop(), "_ring", None)
+        if ring is not None:
+            ring.cancels(_BY_TIMEOUT)
         self._task.cancel()
         self._state = _EXPIRING
         self._handle = None
+
+
+def _raise_explained(limit: Timeout, exc: CancelledError) -> None:
+    error = TimeoutError()
+    _explainer.timed_out(limit, error, exc)
+    try:
+        raise error from exc
+    finally:
+        del error  # interpreted, its traceback leads back to this frame
 
 
 def _from_now(loop: AbstractEventLoop, delay: float) -> float:
@@ -248,17 +278,18 @@ def timeout(delay: float | None) -> Timeout:
         async with timeout(10):
             await fetch()
     """
-    return _timeout(None if delay is None else _from_now(get_running_loop(), delay))
+    return _timeout(None if delay is None else _from_now(get_running_loop(), delay), delay)
 
 
 def timeout_at(when: float | None) -> Timeout:
     """Return what `timeout` returns, with a deadline in seconds of the loop's clock, `loop.time()`."""
-    return _timeout(when)
+    return _timeout(when, None)
 
 
-def _timeout(when: float | None) -> Timeout:
+def _timeout(when: float | None, delay: float | None) -> Timeout:
     limit: Timeout = native.fresh(Timeout)
     limit._init(when)
+    limit._delay = delay
     return limit
 
 

@@ -13,9 +13,10 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .coroutines import iscoroutine
-from .engine.futures import new_future, release
+from .engine.futures import new_future, note_wait, release
 from .engine.joins import Arrivals
 from .engine.running import current_task, get_running_loop
+from .engine.waited import TASKS
 from .events import get_event_loop
 from .exceptions import CancelledError
 from .futures import future_add_to_awaited_by, future_discard_from_awaited_by, isfuture
@@ -49,6 +50,7 @@ class _Wait:
         self._unfinished = len(futures)  # those whose end has not been heard of
         self._return_when = return_when
         self._waiter = new_future(loop)
+        note_wait(self._waiter, TASKS)
 
     async def _wait(self, timeout: float | None, loop: AbstractEventLoop) -> None:
         """Wait until the condition holds or the time is up."""

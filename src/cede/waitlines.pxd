@@ -2,9 +2,11 @@ cimport cython
 
 from .engine cimport await_slots, native
 from .engine.awaitables cimport Done, Waiting
-from .engine.futures cimport Future, new_future
+from .engine.futures cimport Future, new_future, number_of_current
+from .engine.loop cimport Loop
 
 cdef int _PENDING, _SPARSE
+cdef unsigned int _BITS, _LOCK, _SEMAPHORE, _CONDITION, _QUEUE_GET, _QUEUE_PUT
 cdef str _FREE, _HELD, _PROMISED
 cdef object _THERE, _append, _popleft, _nothing, get_running_loop
 
@@ -23,16 +25,26 @@ cdef class WaitLine:
 
 cdef class LoopBound:
     cdef public object _loop
+    cdef Loop _engine
+    cdef unsigned int _resource
 
-    cdef Future _new_place(self, WaitLine line)
+    @cython.locals(waiter=Future)
+    cdef Future _new_place(self, WaitLine line, unsigned int what)
+
+cdef bint _is_recorded(LoopBound thing) noexcept
 
 cdef class TurnCore(LoopBound):
     cdef readonly WaitLine _waiters
+    cdef unsigned char _what
     cdef bint _plain
     cdef bint _wakes
+    cdef readonly unsigned int _taken_by
 
+    cpdef bint _take(self) except -1
     cdef bint _take_now(self) except -1
     cdef Future _take_place(self)
+    cdef object _note_holding(self, bint lets_go)
+    cdef unsigned int _number_of_current(self) noexcept
     cdef object _arrive(self)
     cdef object _give_up(self, Future waiter)
     cdef object _release(self)
@@ -40,7 +52,7 @@ cdef class TurnCore(LoopBound):
     cdef Turn _new_turn(self)
 
 cdef class Turn(Waiting):
-    cdef TurnCore _core
+    cdef readonly TurnCore _core
 
 cdef class LockCore(TurnCore):
     cdef str _state

@@ -17,9 +17,9 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .engine import await_slots, native
+from .engine import await_slots, native, waited
 from .engine.awaitables import Done, Waiting
-from .engine.futures import Future, new_future
+from .engine.futures import Future, new_future, number_of_current
 from .engine.running import get_running_loop
 
 try:
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 _binding = threading.Lock()
 _PENDING = 0  # of `engine.futures`
+_BITS = waited.BITS
+_LOCK, _SEMAPHORE, _CONDITION = waited.LOCK, waited.SEMAPHORE, waited.CONDITION
+_QUEUE_GET, _QUEUE_PUT = waited.QUEUE_GET, waited.QUEUE_PUT
 _SPARSE = 32  # places that may stand empty at the head of a line before it moves up
 
 # The states of a Lock.
@@ -179,6 +182,8 @@ class WaitLine:
 class LoopBound:
     """An object that belongs to the loop in which it first had to wait."""
 
+    _engine: Any  # that loop, if it is one of cede's and somebody had to wait; else None
+
     def _get_loop(self) -> AbstractEventLoop:
         """Return the running loop. RuntimeError if there is none, or if this object belongs to another."""
         loop = get_running_loop()
@@ -193,32 +198,47 @@ class LoopBound:
         if loop is not self._loop:
             raise RuntimeError(f"{self!r} is bound to a different event loop")
 
-    def _stand_in(self, line: WaitLine) -> Waiter[Any]:
+    def _stand_in(self, line: WaitLine, what: int) -> Waiter[Any]:
         """Return a new future of the running loop, which stands in `line`; the errors are those of `_get_loop`."""
-        return self._new_place(line)
+        return self._new_place(line, what)
 
-    def _new_place(self, line: WaitLine) -> Waiter[Any]:
+    def _new_place(self, line: WaitLine, what: int) -> Waiter[Any]:
         loop = get_running_loop()
         if loop is not self._loop:
             self._bind(loop)
-        waiter = new_future(loop)
+        waiter: Any = new_future(loop)
+        self._engine = waiter._engine
+        if self._resource == 0:
+            self._resource = waited.next_resource()
+        waiter._noted = what << _BITS | self._resource
         line._places.append(waiter)
         return waiter
 
 
-native.declare(LoopBound, {"_loop": None})  # the loop, or None until somebody has to wait
+# The loop, or None until somebody has to wait; and the number that it has in recordings, 0 until then.
+native.declare(LoopBound, {"_loop": None, "_engine": None, "_resource": 0})
+
+
+def _is_recorded(thing: LoopBound) -> bool:
+    """Whether somebody waited on a loop that records what it does."""
+    return thing._engine is not None and thing._engine._ring is not None
 
 
 class TurnCore(LoopBound):
     """What people take and give back, one after the other, but for the waiting of `acquire`."""
 
     _waiters: WaitLine | None  # made when somebody has to wait
+    _what: int  # of `engine.waited`: what it is that one waits for
     _plain: bool  # whether the class has the `release` that is here
     _wakes: bool  # whether it has a way of its own to wake the next
+    _taken_by: int  # the number of the task that took it last by `acquire`, or had to wait; 0: not known
 
     def _take(self) -> bool:
         """Take it if that needs no waiting."""
-        return self._take_now()
+        if not self._take_now():
+            return False
+        self._taken_by = number_of_current()
+        return True
 
     def _take_now(self) -> bool:
         raise NotImplementedError
@@ -226,7 +246,17 @@ class TurnCore(LoopBound):
     def _take_place(self) -> Waiter[Any]:
         if self._waiters is None:
             self._waiters = WaitLine()
-        return self._new_place(self._waiters)
+        return self._new_place(self._waiters, self._what)
+
+    def _note_holding(self, lets_go: bool) -> None:
+        """Let the recording, which there is, know that a task has it after all, or gives it to one who waits."""
+        self._engine._ring._hold(lets_go, self._what, self._number_of_current(), self._resource)
+
+    def _number_of_current(self) -> int:
+        """The number of the task that takes a step on the loop where somebody had to wait; 0 on one of another kind."""
+        if self._engine is None or self._engine._entered is None:
+            return 0
+        return self._engine._entered._identity()
 
     def _arrive(self) -> None:
         """Take what was promised to the waiter."""
@@ -252,7 +282,10 @@ class TurnCore(LoopBound):
         return turn
 
     def __aenter__(self) -> Any:
-        return _THERE if self._take_now() else self._new_turn()
+        if not self._take_now():
+            return self._new_turn()
+        self._taken_by = 0  # who is in an `async with` is seen by its coroutine
+        return _THERE
 
     def __aexit__(self, exc_type: Any, exc: Any, tb: Any) -> Any:
         if self._plain:
@@ -260,6 +293,9 @@ class TurnCore(LoopBound):
         else:
             self.release()
         return _THERE
+
+
+native.declare(TurnCore, {"_taken_by": 0})
 
 
 class Turn(Waiting):
@@ -272,6 +308,7 @@ class Turn(Waiting):
 
     def _end(self) -> None:
         self._core._arrive()
+        self._core._taken_by = self._core._number_of_current()
 
     def _give_up(self, future: Waiter[Any]) -> None:
         self._core._give_up(future)
@@ -290,6 +327,7 @@ class LockCore(TurnCore):
 
     def __init__(self) -> None:
         """Begin unlocked."""
+        self._what = _LOCK
         self._plain = bool(self._is_plain)
         self._wakes = not self._plain and bool(self._is_waking)
         self._state = _FREE
@@ -313,6 +351,8 @@ class LockCore(TurnCore):
             self._hand_over_by_name()
         else:
             self._state = _PROMISED if self._waiters is not None and self._waiters._wake_next() else _FREE
+        if self._state is _PROMISED and _is_recorded(self):
+            self._note_holding(True)
 
     def _hand_over_by_name(self) -> None:
         line = self._waiters
@@ -331,6 +371,7 @@ class LockCore(TurnCore):
     def _be_held(self, held: bool) -> None:
         """Hold the lock, or hold it no longer, without a look at who waits."""
         self._state = _HELD if held else _FREE
+        self._taken_by = 0
 
     def _take_now(self) -> bool:
         if self._state is not _FREE:
@@ -341,6 +382,8 @@ class LockCore(TurnCore):
     def _arrive(self) -> None:
         assert self._state is _PROMISED or self._wakes
         self._state = _HELD
+        if _is_recorded(self):
+            self._note_holding(False)
 
     def _give_up(self, waiter: Waiter[Any]) -> None:
         if waiter.done() and not waiter.cancelled():
@@ -367,11 +410,11 @@ class ConditionCore(LoopBound):
             self.release()
         else:
             plain._hand_over()
-        return self._new_place(self._waiters)
+        return self._new_place(self._waiters, _CONDITION)
 
     def _retake(self) -> bool:
         """Take the lock again, if that needs no waiting."""
-        return self._plain is not None and self._plain._take_now()
+        return self._plain is not None and self._plain._take()
 
     def _turn_with_lock(self) -> Coroutine[Any, Any, Any]:
         """Return a coroutine that waits for the lock and takes it."""
@@ -383,6 +426,7 @@ class SemaphoreCore(TurnCore):
 
     def __init__(self, value: Any) -> None:
         """Begin with `value` free places. ValueError if it is negative."""
+        self._what = _SEMAPHORE
         self._plain = bool(self._is_plain)
         self._wakes = not self._plain and bool(self._is_waking)
         self._value = value
@@ -404,6 +448,8 @@ class SemaphoreCore(TurnCore):
             self._wake_by_name()
         elif self._waiters is not None and self._waiters._wake_next():
             self._promised += 1
+            if _is_recorded(self):
+                self._note_holding(True)
         else:
             self._value += 1
 
@@ -434,6 +480,8 @@ class SemaphoreCore(TurnCore):
     def _arrive(self) -> None:
         if self._promised > 0:  # else a class of somebody's woke it behind our back
             self._promised -= 1
+        if _is_recorded(self):
+            self._note_holding(False)
         if self._value > 0:
             self._share_out()  # to those who had to queue behind this task
 
@@ -560,10 +608,10 @@ class QueueCore(LoopBound):
                 break
 
     def _wait_for_room(self) -> Waiter[Any]:
-        return self._new_place(self._putters)
+        return self._new_place(self._putters, _QUEUE_PUT)
 
     def _wait_for_item(self) -> Waiter[Any]:
-        return self._new_place(self._getters)
+        return self._new_place(self._getters, _QUEUE_GET)
 
     def _give_up_putting(self, waiter: Waiter[Any]) -> None:
         if not waiter.done() or waiter.cancelled():

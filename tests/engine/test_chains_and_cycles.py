@@ -65,7 +65,7 @@ def test_a_chain_of_many_tasks(run_python, end):
     """
     if end[0] == "left to the interpreter":
         source = source.replace("import cede", "import warnings; warnings.simplefilter('ignore'); import cede")
-    run_python(source, timeout=29)
+    run_python(source, timeout=55)
 
 
 # What holds the one before; then the same with no tuple or list in between, whose end would be put off: callbacks that are
@@ -132,7 +132,7 @@ def test_eagerly_started_tasks_inside_one_another_end_in_a_recursion_error(run_p
         loop.run_forever()
     loop.close()
     """
-    run_python(source, timeout=29, env={"PYTHONWARNINGS": "ignore"})
+    run_python(source, timeout=55, env={"PYTHONWARNINGS": "ignore"})
 
 
 def test_coroutines_deep_inside_one_another(run_python):
@@ -218,7 +218,7 @@ def test_collecting_all_the_time(run_python):
         loop.close()
     """
     )
-    run_python(source, timeout=29)
+    run_python(source, timeout=55)
 
 
 def test_nothing_is_left_of_a_program(run_python):

@@ -29,8 +29,7 @@ PROGRAM = """
 
         task = loop.create_task(forever(loop.create_future()))
         await asyncio.sleep(0)
-        from cede.engine import running
-        running.unregister(task)
+        loop._live.discard(task)
         del task
         gc.collect()
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import threading
+import warnings
 import weakref
 
 import pytest
@@ -290,6 +291,92 @@ def test_an_abandoned_loop_takes_its_tasks_along_when_it_is_closed(loop_errors):
     assert [context["message"] for context in loop_errors] == ["Task was destroyed but it is pending!"] * 3
     for coro in coros:
         coro.close()
+
+
+def test_each_loop_lists_its_own_tasks(loop):
+    """Those of a loop with a scheduling of its own as well; and closing one lets go of its own tasks only."""
+
+    class Slow(cede.EventLoop):
+        def call_soon(self, callback, *args, context=None):
+            return super().call_soon(callback, *args, context=context)
+
+    others = [cede.new_event_loop(), Slow(), Slow()]
+    coros = {other: [give(number) for number in range(3)] for other in others}
+    tasks = {other: {other.create_task(coro) for coro in coros[other]} for other in others}
+    for other in others:
+        assert asyncio.all_tasks(other) == tasks[other]
+    assert not asyncio.all_tasks(loop)
+    while others:
+        other = others.pop()
+        for task in tasks[other]:
+            task._log_destroy_pending = False
+        other.close()
+        assert asyncio.all_tasks(other) == set()
+        for still_open in others:
+            assert asyncio.all_tasks(still_open) == tasks[still_open]
+        for coro in coros[other]:
+            coro.close()
+
+
+async def test_a_task_that_nobody_refers_to_is_held_until_it_is_done(loop):
+    done = []
+
+    async def wait(future):
+        await future
+        done.append(True)
+
+    def begin():
+        future = loop.create_future()
+        loop.create_task(wait(future))
+        loop.call_later(0.01, future.set_result, None)
+
+    begin()
+    gc.collect()
+    await asyncio.sleep(0.05)
+    assert done == [True]
+
+
+def test_a_loop_that_is_dropped_takes_its_tasks_along():
+    """Nothing can run them any more. Of a loop that is referred to, they stay."""
+    told = []
+
+    def drop():
+        loop = cede.new_event_loop()
+        loop.set_exception_handler(lambda loop, context: told.append(context["message"]))
+        coro = give(1)
+        task = weakref.ref(loop.create_task(coro))
+        gc.collect()
+        assert task() is not None and not told
+        coro.close()
+        return task
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the loop, which is not closed
+        task = drop()
+        gc.collect()
+    assert task() is None
+    assert told == ["Task was destroyed but it is pending!"]
+
+
+def test_tasks_of_loops_in_several_threads_have_names_of_their_own(quick_switches):
+    names = []
+
+    def run():
+        async def main():
+            for _ in range(2000):
+                names.append(asyncio.create_task(give(1)).get_name())
+                await asyncio.sleep(0)
+
+        loop = cede.new_event_loop()
+        loop.run_until_complete(main())
+        loop.close()
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(names) == len(set(names)) == 6000
 
 
 async def test_eager_tasks_are_listed_only_while_they_live(loop):

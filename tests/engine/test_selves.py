@@ -151,7 +151,7 @@ def test_what_was_not_initialised_as_it_should_be(run_python: RunPython, begun: 
     source = f"""
     begun = {begun!r}
     # What waits by contract, if `__init__` had nothing to say against what it got.
-    WAITING = {{"wait", "_wait", "run_forever", "_run_until_stopped", "_run_once", "_turn"}}
+    WAITING = {{"wait", "_wait", "collect", "run_forever", "_run_until_stopped", "_run_once", "_turn", "turn"}}
 
     class Evil:
         "Whatever is asked of it raises."

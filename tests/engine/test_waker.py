@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import resource
+import socket
 import threading
 
 import pytest
@@ -183,6 +186,122 @@ def test_a_loop_that_sleeps_is_rung_for(loop):
     assert loop.run_until_complete(main()) == "woken"
 
 
+def ring_from_a_thread(loop, times=1):
+    async def main():
+        for _ in range(times):
+            done = loop.create_future()
+            # Order: the thread begins when the loop is about to sleep, or sleeps.
+            timer = threading.Timer(0.01, loop.call_soon_threadsafe, (done.set_result, None))
+            timer.start()
+            await done
+            timer.join()
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.linux("an eventfd")
+@pytest.mark.skipif(not cede.compiled, reason="interpreted, the socket pair will do")
+def test_from_the_second_time_on_threads_ring_by_a_counter(loop):
+    def counters():
+        found = [link for link in map(file_of, os.listdir("/proc/self/fd")) if "eventfd" in link]
+        return len(found)
+
+    def file_of(fd):
+        try:
+            return os.readlink(f"/proc/self/fd/{fd}")
+        except FileNotFoundError:
+            return ""  # that of the folder that was listed
+
+    before = counters()
+    for _ in range(100):
+        ring_from_a_thread(loop)
+        if counters() > before:
+            break  # else the machine let the thread ring before the loop slept, which then had no need of it
+    assert counters() == before + 1
+    assert len(loop._poller.watched()) == 2
+    ring_from_a_thread(loop, times=3)
+    assert written(loop._waker) == b""
+    loop.close()
+    assert counters() == before
+
+
+@pytest.mark.linux("an eventfd")
+def test_without_descriptors_threads_ring_by_the_socket(loop):
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+    taken = [os.dup(0) for _ in range(highest)]  # fills what is free below
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, limit[1]))
+        ring_from_a_thread(loop, times=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        for fd in taken:
+            os.close(fd)
+    assert len(loop._poller.watched()) == 1
+
+
+@pytest.mark.linux("an eventfd")
+def test_a_ring_that_an_interrupt_swallows_is_not_the_last(loop):
+    """The counter's change is told of once. Whatever comes between that and the loop, the next ring wakes it."""
+    ring_from_a_thread(loop)
+    reader, writer = socket.socketpair()
+
+    def interrupt():
+        reader.recv(1)
+        raise KeyboardInterrupt
+
+    def ring_both():
+        writer.send(b"x")
+        loop.call_soon_threadsafe(seen.append, 1)
+
+    seen = []
+    with reader, writer:
+        loop.add_reader(reader, interrupt)
+        for _ in range(5):
+            timer = threading.Timer(0.01, ring_both)
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                loop.run_forever()
+            timer.join()
+        loop.remove_reader(reader)
+    ring_from_a_thread(loop)
+    assert seen == [1] * 5
+
+
+@pytest.mark.linux("an eventfd")
+def test_a_child_rings_no_counter_of_its_parents(run_python):
+    done = run_python(CHILD)
+    assert done.stdout.split() == ["child", "woken", "parent", "woken"]
+
+
+CHILD = """
+import os, threading, warnings
+import cede
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside a thread, which has ended
+loop = cede.new_event_loop()
+def ring():
+    done = loop.create_future()
+    timer = threading.Timer(0.02, loop.call_soon_threadsafe, (done.set_result, "woken"))
+    timer.start()
+    print(loop.run_until_complete(done), flush=True)
+    timer.join()
+async def warm_up():
+    await loop.run_in_executor(None, int)
+    await loop.shutdown_default_executor()
+loop.run_until_complete(warm_up())
+child = os.fork()
+if child == 0:
+    print("child", flush=True)
+    ring()
+    loop.close()
+    os._exit(0)
+os.waitpid(child, 0)
+print("parent", flush=True)
+ring()
+loop.close()
+"""
+
+
 SANDBOX = """
 import ctypes, platform, struct, sys, threading, time
 import cede
@@ -209,6 +328,6 @@ cede.run(main())
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the system's calls are x86-64's")
-@pytest.mark.parametrize("denied", [(44, 46), (44, 46, 45, 47)], ids=["send", "send and recv"])
-def test_where_a_sandbox_denies_sending(run_python, denied):
+@pytest.mark.parametrize("denied", [(44, 46), (44, 46, 45, 47), (290,)], ids=["send", "send and recv", "eventfd"])
+def test_where_a_sandbox_denies_what_rings(run_python, denied):
     run_python(SANDBOX, *map(str, denied))

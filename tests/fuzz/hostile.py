@@ -26,6 +26,7 @@ import random
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -49,7 +50,7 @@ SPARED = """
 """.split()  # noqa: SIM905
 # The same of the loop that the child itself runs on.
 SPARED_OF_THE_LOOP = """
-    close stop set_debug _run_once _run_until_stopped _begin_running _end_running shutdown_default_executor
+    close stop set_debug _run_once _run_until_stopped _begin_running _end_running _begin_turns shutdown_default_executor
     shutdown_asyncgens set_exception_handler set_default_executor __init__
 """.split()  # noqa: SIM905
 
@@ -434,7 +435,9 @@ def play(seed: int, calls: int) -> None:
             quietly(thing.shutdown, False)
         for name in ("abort", "close", "cancel"):
             quietly(lambda thing=thing, name=name: getattr(thing, name)())
-    for other in [*lib.all_tasks(loop)]:
+    others: list[Any] = []
+    quietly(lambda: others.extend(lib.all_tasks(loop)))  # which raises if somebody registered what is no task
+    for other in others:
         quietly(other.cancel)
     quietly(loop.call_later, 0.01, loop.stop)
     quietly(loop.run_forever)
@@ -449,14 +452,23 @@ def play(seed: int, calls: int) -> None:
 
 
 def fault_of(seed: int) -> str:
-    """Play a seed in a process of its own; return what was wrong, "" if nothing was."""
+    """Play a seed in a process and a folder of its own; return what was wrong, "" if nothing was."""
     command = [sys.executable, "-m", "tests.fuzz.hostile", "--child", str(seed)]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=HANG, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired:
-        return f"seed {seed} hangs"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory() as folder:  # a value of the bag may become a socket's path
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": path},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=HANG,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            return f"seed {seed} hangs"
     if done.returncode or not done.stdout.endswith("done\n"):
         return f"seed {seed} ends with {done.returncode}\n{done.stdout[-300:]}\n{done.stderr[-2500:]}"
     return f"seed {seed}: {done.stdout}" if "SystemError" in done.stdout else ""

@@ -75,3 +75,19 @@ def test_hostile_calls(capsys):
     assert not faults, "\n".join(faults)
     with capsys.disabled():
         sys.stdout.write(f"\nfuzz: {children * hostile.CALLS_OF_A_CHILD} hostile calls from seed {seed}")
+
+
+def test_what_a_hostile_child_makes_goes_with_its_folder(monkeypatch):
+    """A path is a value like any other: sockets named by what the bag held once stood in the checkout, and broke copies."""
+    folders = []
+
+    def run(command, *, cwd, **kwargs):
+        folders.append(Path(cwd))
+        Path(cwd, "made").touch()
+        return real_run(command, cwd=cwd, **kwargs)
+
+    real_run = subprocess.run
+    monkeypatch.setattr(hostile.subprocess, "run", run)
+    monkeypatch.setattr(hostile, "CALLS_OF_A_CHILD", 1)
+    assert hostile.fault_of(1) == ""
+    assert folders and not folders[0].exists() and ROOT not in folders[0].parents and folders[0] != ROOT

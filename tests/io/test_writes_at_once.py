@@ -19,7 +19,11 @@ async def stream(loop, recorder, *, family):
     """A transport, its protocol, and a function that says what the peer has."""
     if family == "tcp":
         with socket.create_server(("127.0.0.1", 0)) as listening:
-            far = socket.create_connection(listening.getsockname())
+            # Left alone, the kernel makes its buffers as large as it likes.
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+            far = socket.socket()
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            far.connect(listening.getsockname())
             near, _ = listening.accept()
     else:
         near, far = socket.socketpair()

@@ -48,6 +48,18 @@ async def test_a_lock(copied: Copy) -> None:
         pass
 
 
+async def test_a_copy_is_another_one_in_recordings() -> None:
+    lock = cede.Lock()
+    await lock.acquire()
+    waiting = cede.create_task(lock.acquire())
+    await cede.sleep(0)
+    lock.release()
+    await waiting
+    twin: Any = copy.copy(lock)
+    assert getattr(twin, "_resource", 0) == 0  # compiled, a field of C's
+    assert not hasattr(twin, "_engine") or twin._engine is None
+
+
 async def test_a_class_of_ones_own(copied: Copy) -> None:
     twin = copied(Named("settings"))
     assert type(twin) is Named

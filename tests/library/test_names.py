@@ -35,7 +35,7 @@ FIRST_COMPLETED FIRST_EXCEPTION
 """.split()  # noqa: SIM905
 
 OWN = """
-__version__ compiled install uninstall
+__version__ compiled install uninstall buggify
 """.split()  # noqa: SIM905
 
 

@@ -56,6 +56,13 @@ def test_run_refuses_what_cannot_be_awaited(thing):
         cede.run(thing)
 
 
+def test_run_says_what_it_was_given():
+    with pytest.raises(TypeError, match=r"is required, not <function returning at 0x\w+>: call it$"):
+        cede.run(returning)
+    with pytest.raises(TypeError, match=r"is required, not 'text'$"):
+        cede.run("text")
+
+
 async def test_run_cannot_be_nested():
     coro = returning(1)
     with pytest.raises(RuntimeError, match="cannot be called from a running event loop"):

@@ -388,3 +388,63 @@ def test_a_coroutine_for_a_loop_that_closes_ends_by_an_error(package, moment):
         future.result(5)
     assert ran == []
     gc.collect()
+
+
+class Counting(cede.EventLoop):
+    """A loop that makes tasks in a way of its own."""
+
+    made = 0
+
+    def create_task(self, coro, **kwargs):
+        self.made += 1
+        return super().create_task(coro, **kwargs)
+
+
+def test_create_task_is_the_loops():
+    async def child():
+        return 1
+
+    async def main():
+        return await cede.create_task(child()) + await cede.create_task(child())
+
+    with cede.Runner(loop_factory=Counting) as runner:
+        assert runner.run(main()) == 2
+        assert runner.get_loop().made == 3
+
+
+@pytest.mark.parametrize("where", ["loop", "class"])
+def test_create_task_is_the_loops_even_if_it_was_put_there_later(where):
+    class Loop(cede.EventLoop):
+        pass
+
+    async def child():
+        return asyncio.current_task().get_name()
+
+    async def main():
+        first = await cede.create_task(child())
+        loop = cede.get_running_loop()
+        own = type(loop).create_task
+        place = Loop if where == "class" else loop
+
+        def create_task(*args, **kwargs):
+            return own(loop, args[-1], name="later", **kwargs)
+
+        place.create_task = create_task
+        second = await cede.create_task(child())
+        del place.create_task
+        return first, second, await cede.create_task(child())
+
+    with cede.Runner(loop_factory=Loop) as runner:
+        names = runner.run(main())
+    assert names[1] == "later"
+    assert names[0].startswith("Task-") and names[2].startswith("Task-")
+
+
+def test_create_task_wants_a_running_loop():
+    async def child():
+        raise AssertionError("it must not run")
+
+    coro = child()
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        cede.create_task(coro)
+    coro.close()

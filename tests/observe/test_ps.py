@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cede._command import attach  # now: libffi, which it brings in, keeps a descriptor
+from cede._command import attach, show  # now: libffi, which it brings in, keeps a descriptor
 from cede._command.ask import NoAnswer, ask
 from cede._command.ps import ps_command
 
@@ -93,12 +97,85 @@ def test_a_process_that_listens(
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert ps_command("ps", [str(process.pid)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("tid        task id ")
-    assert sum("sleep -> leaf" in line and "main" in line and "Task-1" in line for line in lines) == 2
+    assert lines[0].startswith(f"process {process.pid}, cede ")
+    assert lines[0].endswith(": 1 running loop, 3 tasks (3 waiting)")
+    assert sum("sleep(1000)" in line and "sleep -> leaf" in line and "Task-1" in line for line in lines) == 2
     assert ps_command("pstree", [str(process.pid)]) == 0
     tree = capsys.readouterr().out
     assert "└── (T) Task-1\n    └──  main " in tree
     assert tree.count(" leaf ") == 2
+
+
+NEWCOMER = """
+import asyncio, sys, time
+import cede
+
+LOCK = cede.Lock()
+
+async def holds():
+    async with LOCK:
+        await asyncio.sleep(1000)
+
+async def wants():
+    async with LOCK:
+        pass
+
+async def leaf():
+    await asyncio.sleep(1000)
+
+async def group():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(leaf(), name="grouped")
+
+async def gather():
+    await asyncio.gather(leaf())
+
+def works_hard():
+    time.sleep(1000)
+
+async def thread():
+    await asyncio.to_thread(works_hard)
+
+async def numbers():
+    await asyncio.sleep(1000)
+    yield 1
+
+async def generator():
+    async for _ in numbers():
+        pass
+
+async def hangs():
+    await asyncio.sleep(0.01)
+    print("ready", flush=True)
+    time.sleep(1000)
+
+async def main():
+    functions = [holds, wants, group, gather, thread, generator, hangs]
+    await asyncio.gather(*[asyncio.create_task(each(), name=each.__name__) for each in functions])
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_newcomer_meets(start: Start, runtime_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program on asyncio's own names that hangs, under `cede run`: each task says what it waits for, and for whom."""
+    process = start(NEWCOMER, run=("-m", "cede", "run", "--inspect", "--no-watch"))
+    assert ps_command("ps", [str(process.pid)]) == 0
+    rows = {name: line for line in capsys.readouterr().out.splitlines() for name in line.split()[1:3]}
+    for name, *words in (
+        ("wants", "Lock LOCK (held by holds)"),
+        ("group", "task grouped", "TaskGroup.__aexit__ -> group"),
+        ("gather", "task Task-"),
+        ("thread", "to_thread(works_hard)"),
+        ("generator", "sleep(1000)", "sleep -> numbers -> generator"),
+        ("hangs", "running"),
+    ):
+        assert all(word in rows[name] for word in words), (name, rows[name])
+    assert rows["hangs"].split()[0] == "▶"
+    assert ps_command("pstree", [str(process.pid)]) == 0
+    lines = [line.partition("(T) ") for line in capsys.readouterr().out.splitlines()]
+    depth = {name: len(before) for before, _, name in lines}
+    assert depth["grouped"] > depth["group"]
 
 
 def test_cede_run_inspect_and_the_end(start: Start, runtime_folder: Path) -> None:
@@ -156,7 +233,7 @@ def test_a_socket_nobody_listens_at(runtime_folder: Path) -> None:
         path = folder / f"{process.pid}.sock"
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind(str(path))
-        with pytest.raises(NoAnswer, match="CEDE_INSPECT=1"):
+        with pytest.raises(NoAnswer, match=r"CEDE_INSPECT=1|is no Python"):
             ask(process.pid)
         assert not path.exists()
         process.kill()
@@ -170,7 +247,7 @@ def test_an_impostor_s_socket(runtime_folder: Path) -> None:
     with subprocess.Popen(["sleep", "100"]) as process, socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(folder / f"{process.pid}.sock"))
         sock.listen()
-        with pytest.raises(NoAnswer, match="CEDE_INSPECT=1"):
+        with pytest.raises(NoAnswer, match=r"CEDE_INSPECT=1|is no Python"):
             ask(process.pid)
         process.kill()
 
@@ -293,14 +370,14 @@ def test_a_process_without_cede(start: Start) -> None:
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 and newer can look into it")
 def test_a_process_that_does_not_listen(start: Start) -> None:
     process = start(TASKS, CEDE_INSPECT="0")
-    with pytest.raises(NoAnswer, match="does not listen: start it with CEDE_INSPECT=1"):
+    with pytest.raises(NoAnswer, match=r"does not listen, so .* Next time, start it with CEDE_INSPECT=1"):
         ask(process.pid)
 
 
 @attaching
 def test_no_python_at_all() -> None:
     with subprocess.Popen(["sleep", "100"]) as process:
-        with pytest.raises(NoAnswer, match=r"cannot be asked by this Python 3\.\d+ \("):
+        with pytest.raises(NoAnswer, match=r"cannot be asked by this Python 3\.\d+ \(|is no Python: it runs "):
             ask(process.pid)
         process.kill()
 
@@ -313,10 +390,81 @@ def test_no_such_process(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "cede ps: there is no process 99999999\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["x"], ["-1"], ["1", "2"]], ids=str)
-def test_mistaken_command_lines(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+NO_NUMBER = "takes options and the number of a process, as in: cede pstree 1234 (cede pstree --help)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x"], NO_NUMBER),
+        (["-1"], NO_NUMBER),
+        (["1", "2"], NO_NUMBER),
+        (["1", "--filter"], "--filter needs a value after it"),
+        (["--what", "1"], "unknown option --what (cede pstree --help lists them)"),
+    ],
+    ids=str,
+)
+def test_mistaken_command_lines(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
     assert ps_command("pstree", arguments) == 2
-    assert capsys.readouterr().err == "cede pstree: takes the number of a process, as in: cede pstree 1234\n"
+    assert capsys.readouterr().err == f"cede pstree: {said}\n"
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("pstree", []), ("ps", ["--watch"])], ids=str)
+def test_no_process_named(capsys: pytest.CaptureFixture[str], name: str, arguments: list[str]) -> None:
+    assert ps_command(name, arguments) == 2
+    assert "takes the number of a process" in capsys.readouterr().err
+
+
+def test_the_processes_that_can_be_looked_at(
+    start: Start, runtime_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = start(TASKS, "an argument", CEDE_INSPECT="1")
+    assert ps_command("ps", ["--json"]) == 0
+    (mine,) = [row for row in json.loads(capsys.readouterr().out) if row["pid"] == process.pid]
+    assert mine["how"] == "listens"
+    if sys.platform == "linux" and not os.environ.get("CEDE_PORTABLE"):
+        assert mine["command"].endswith("program.py an argument")
+    assert ps_command("ps", []) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["PID", "HOW", "COMMAND"] or lines[0].split() == ["PID", "HOW"]
+    assert any(line.split()[:2] == [str(process.pid), "listens"] for line in lines)
+
+
+def test_options(start: Start, runtime_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pid = str(start(TASKS, CEDE_INSPECT="1").pid)
+    assert ps_command("ps", [pid, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["tasks"]) == 3
+    assert ps_command("ps", ["--filter", "LEAF", pid]) == 0
+    assert capsys.readouterr().out.count("leaf") == 2
+    assert ps_command("ps", ["--group", pid]) == 0
+    assert "    2  waiting  sleep(1000)" in capsys.readouterr().out
+    assert ps_command("ps", ["--graph", "/no/folder.html", pid]) == 2
+    assert capsys.readouterr().err == "cede ps: cannot write /no/folder.html: No such file or directory\n"
+
+
+def test_watch(start: Start, runtime_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Until Ctrl-C, or until the process has ended."""
+    process = start(TASKS, CEDE_INSPECT="1")
+    threading.Timer(0.5, process.kill).start()
+    assert ps_command("ps", ["--watch", "0.1", str(process.pid)]) == 1
+    process.communicate()
+    out, err = capfd.readouterr()
+    assert out.count("3 tasks (3 waiting)") > 1
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_ends_a_trace(
+    start: Start, runtime_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was recorded until then is written."""
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    pid = str(start(TASKS, CEDE_INSPECT="1", CEDE_RECORD="1MiB").pid)
+    monkeypatch.setattr(show, "time", SimpleNamespace(sleep=interrupted, monotonic=time.monotonic))
+    assert show.show_command("trace", [pid, "--seconds", "3600", "-o", str(tmp_path / "trace.json")]) == 0
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,55 +1,25 @@
-"""What the tasks of a process do, seen from a thread beside their loops; and how it is shown."""
+"""What the tasks of a process do, seen from a thread beside their loops."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import cede
-from cede._command import ps
-from cede.observe.snapshot import as_text, capture
+from cede.observe import snapshot
+from cede.observe.snapshot import as_text
+from tests.observe.looking import functions, running
 
 
-@contextlib.contextmanager
-def running(main: Callable[[threading.Event], Any]) -> Iterator[threading.Thread]:
-    """Run `main(ready)` on a loop of its own in a thread until the block ends; the block begins when `ready` is set."""
-    ready = threading.Event()
-    over = threading.Event()
-    handles: list[Any] = []
-
-    async def body() -> None:
-        loop = cede.get_running_loop()
-        stop = cede.Event()
-        handles.extend([loop, stop])
-        task = cede.create_task(main(ready), name="body")
-        await stop.wait()
-        task.cancel()
-        await cede.wait([task])
-
-    def run() -> None:
-        cede.run(body())
-        over.set()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert ready.wait(5)
-        yield thread
-    finally:
-        handles[0].call_soon_threadsafe(handles[1].set)
-        assert over.wait(10)
-        thread.join()
-
-
-def functions(task: dict[str, Any]) -> list[str]:
-    return [name.rpartition(".")[2] for name, _, _ in task["stack"]]
+def capture() -> list[dict[str, Any]]:
+    tasks: list[dict[str, Any]] = snapshot.capture()["tasks"]
+    return tasks
 
 
 async def leaf(ready: threading.Event) -> None:
@@ -99,6 +69,7 @@ def test_a_loop_that_hangs() -> None:
         try:
             (task,) = [task for task in capture() if task["name"] == "body"]
             assert functions(task)[-2:] == ["deep", "hangs"]
+            assert task["state"] == "running"
         finally:
             go_on.set()
 
@@ -126,8 +97,8 @@ def test_whatever_is_awaited(of: str) -> None:
     with running(waits):
         (task,) = [task for task in capture() if task["name"] == "body"]
         assert functions(task)[-1] == "waits"
-        if of == "generator":
-            assert functions(task)[-2] == "__await__"
+        if of != "future":
+            assert functions(task) == ["sleep", "__await__" if of == "generator" else "numbers", "waits"]
 
 
 def test_the_standard_library_s_tasks_are_there_too() -> None:
@@ -198,59 +169,89 @@ def test_nobody_s_error() -> None:
 
 async def test_from_inside(loop: Any) -> None:
     answer = json.loads(as_text())
-    assert answer["format"] == 1
+    assert answer["format"] == snapshot.FORMAT
     assert answer["cede"] == cede.__version__
     (task,) = answer["tasks"]
     assert task["stack"][-1][0] == "test_from_inside"
 
 
-# -- as text -----------------------------------------------------------------------------------------------------------
+def test_a_callback_that_hangs() -> None:
+    """No task runs, and the loop tells what does."""
+    go_on = threading.Event()
+
+    async def calls(ready: threading.Event) -> None:
+        def callback() -> None:
+            ready.set()
+            go_on.wait(10)
+
+        cede.get_running_loop().call_later(0, callback)
+        await cede.sleep(1000)
+
+    with running(calls) as thread:
+        try:
+            answer = snapshot.capture()
+            assert {task["state"] for task in answer["tasks"]} == {"waiting"}
+            (loop,) = [loop for loop in answer["loops"] if loop["tid"] == thread.native_id]
+            assert loop["current"] == 0
+            if hasattr(cede.new_event_loop, "_looks"):
+                assert functions(loop)[-1] == "callback"
+        finally:
+            go_on.set()
 
 
-def task(number: int, *stack: str, awaited_by: tuple[int, ...] = ()) -> dict[str, Any]:
-    return {
-        "id": number,
-        "name": f"task{number}",
-        "tid": 77,
-        "stack": [[name, "app.py", 10 + place] for place, name in enumerate(stack)],
-        "awaited_by": list(awaited_by),
-    }
+@pytest.mark.usefixtures("quick_switches")
+def test_slices() -> None:
+    """While many tasks are described the loop goes on."""
+    turns = 0
+
+    async def main(ready: threading.Event) -> None:
+        nonlocal turns
+        tasks = [cede.create_task(leaf(ready)) for _ in range(1500)]
+        await cede.sleep(0.02)
+        try:
+            while True:
+                turns += 1
+                await cede.sleep(0)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    with running(main):
+        before = turns
+        assert len(capture()) >= 1500
+        assert turns - before > 50
 
 
-def test_table() -> None:
-    rows = list(ps.table([task(1, "gather", "main"), task(2, "sleep", "work", awaited_by=(1, 99))]))
-    assert len({row.index("coroutine" if number == 0 else "->") for number, row in enumerate(rows) if number != 1}) <= 3
-    cells = [row.split() for row in rows]
-    assert cells[0] == "tid task id task name coroutine stack awaiter chain awaiter name awaiter id".split()  # noqa: SIM905
-    assert set(rows[1]) == {"-"}
-    assert cells[2] == ["77", "0x1", "task1", "gather", "->", "main", "0x0"]
-    assert cells[3] == ["77", "0x2", "task2", "sleep", "->", "work", "gather", "->", "main", "task1", "0x1"]
-    assert cells[4][-2:] == ["Unknown", "0x63"]
+def test_beside_other_interpreters(run_python: Callable[..., Any]) -> None:
+    """CPython 3.13 dies of `sys._current_frames` while another thread makes an interpreter."""
+    source = """
+        import threading
+        try:
+            import _interpreters
+        except ImportError:  # before 3.13
+            import _xxsubinterpreters as _interpreters
+        import cede
+        from cede.observe import snapshot
 
+        over = threading.Event()
 
-def test_tree() -> None:
-    tasks = [task(1, "gather", "main"), task(2, "sleep", "work", awaited_by=(1,)), task(3, "work", awaited_by=(1,))]
-    assert list(ps.tree(tasks)) == [
-        "└── (T) task1",
-        "    └──  main app.py:11",
-        "        └──  gather app.py:10",
-        "            ├── (T) task2",
-        "            │   └──  work app.py:11",
-        "            │       └──  sleep app.py:10",
-        "            └── (T) task3",
-        "                └──  work app.py:10",
-    ]
+        def make():
+            for _ in range(15):
+                number = _interpreters.create()
+                _interpreters.run_string(number, "x = 1")
+                _interpreters.destroy(number)
+            over.set()
 
+        def look():
+            while not over.is_set():
+                snapshot.capture()
 
-def test_circle() -> None:
-    """Two tasks that wait for each other, and an onlooker."""
-    tasks = [task(1, "a", awaited_by=(2,)), task(2, "b", awaited_by=(1,)), task(3, "c")]
-    assert list(ps.tree(tasks)) == [
-        "└── (T) task3",
-        "    └──  c app.py:10",
-        "└── (T) task1",
-        "    └──  a app.py:10",
-        "        └── (T) task2",
-        "            └──  b app.py:10",
-        "                └── (T) task1 (a circle)",
-    ]
+        async def main():
+            await cede.gather(cede.to_thread(make), cede.to_thread(look))
+            row = next(row for row in snapshot.capture()["tasks"] if row["state"] == "running")
+            assert [name for name, _, _ in row["stack"]][-1] == "main"
+            print("end")
+
+        cede.run(main())
+    """
+    assert run_python(source).stdout == "end\n"

@@ -20,23 +20,33 @@ from ..observe import processes
 PATIENCE = 5.0
 """Seconds that the process gets to answer."""
 
+PATIENCE_FOR_LEAKS = 120.0
+"""The same, where it has to look through all its objects."""
+
 _BEFORE_NUDGING = 0.1  # seconds; a main thread that is busy answers by itself
 
+# A thread answers, so that the one that was interrupted goes on at once.
 _SCRIPT = """
 def answer(folder):
     import os, sys
-    if "cede" not in sys.modules:
-        text = "null"
-    else:
-        try:
-            from cede.observe.snapshot import as_text
-            text = as_text()
-        except BaseException as exc:
-            text = "null " + repr(exc)
+    try:
+        from cede.observe import leaked, snapshot
+        text = snapshot.as_text(leaked.find_in_child() if {leaks!r} else None)
+    except BaseException as exc:
+        text = "null " + repr(exc)
+    write(folder, text)
+def write(folder, text):
+    import os
     with open(folder + "/part", "w") as file:
         file.write(text)
     os.rename(folder + "/part", folder + "/answer")
-answer({folder!r})
+def begin(folder):
+    import sys, threading
+    if "cede" not in sys.modules:
+        write(folder, "null")
+    else:
+        threading.Thread(target=answer, args=(folder,), name="cede-inspect", daemon=True).start()
+begin({folder!r})
 """
 
 # Takes the place of the script if the process comes too late: then nobody is there to clear away.
@@ -48,7 +58,7 @@ os.rmdir({folder!r})
 """
 
 
-def ask_by_script(pid: int) -> str:
+def ask_by_script(pid: int, *, leaks: bool = False) -> str:
     """Return the answer of the process, "null" if it has not imported cede.
 
     TimeoutError if it does not answer, PermissionError, RuntimeError if it is not a Python that can be asked.
@@ -61,7 +71,7 @@ def ask_by_script(pid: int) -> str:
     script = f"{folder}/script.py"
     theirs = folder.removeprefix(root)
     try:
-        _write(script, _SCRIPT.format(folder=theirs))
+        _write(script, _SCRIPT.format(folder=theirs, leaks=leaks))
         if owner != os.geteuid():
             os.chown(script, owner, -1)
             os.chown(folder, owner, -1)
@@ -70,7 +80,7 @@ def ask_by_script(pid: int) -> str:
         shutil.rmtree(folder)
         raise
     try:
-        answer = _wait_for(f"{folder}/answer", pid)
+        answer = _wait_for(f"{folder}/answer", pid, PATIENCE_FOR_LEAKS if leaks else PATIENCE)
     except BaseException:
         _write(script, _TOO_LATE.format(folder=theirs))
         raise
@@ -85,12 +95,12 @@ def _write(path: str, text: str) -> None:
     os.rename(f"{path}.new", path)
 
 
-def _wait_for(path: str, pid: int) -> str:
+def _wait_for(path: str, pid: int, patience: float) -> str:
     begun = time.monotonic()
     nudge_at = begun + _BEFORE_NUDGING
     while not os.path.exists(path):
         now = time.monotonic()
-        if now - begun > PATIENCE:
+        if now - begun > patience:
             raise TimeoutError
         if now > nudge_at:
             _nudge(pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -17,13 +18,23 @@ def complain(command: str, message: str) -> int:
 
 
 def put_out(lines: Iterable[str]) -> int:
-    """Print lines on standard output and return the exit status: 1 if the reader has gone, as `head` does."""
+    """Print lines on standard output and return the exit status: 1 if they cannot be written.
+
+    That the reader has gone, as `head` does, or that there is no standard output, goes without saying. A character that
+    its encoding does not have is printed as "?".
+    """
+    if sys.stdout is None:  # closed by the shell: cede ps >&-
+        return 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Order: the interpreter flushes standard output once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            complain("cede", f"cannot write to standard output: {error.strerror}")
         return 1
     return 0
 
@@ -41,6 +52,21 @@ def describe_installation() -> str:
         speed = f"pure Python, not compiled: {reason}" if reason else "pure Python, not compiled"
     python = ".".join(map(str, sys.version_info[:3]))
     return f"cede {cede.__version__} ({speed}), Python {python}"
+
+
+def describe_tricks() -> list[str]:
+    """Return a line for each trick: whether this interpreter is as it assumes."""
+    import cede
+    import cede.io.channel  # which looks at sockets
+    from cede.engine.assumptions import TRICKS, off
+
+    if not cede.compiled:
+        return [f"  {trick}: compiled only" if trick != "counted tasks" else _told(trick, off) for trick in TRICKS]
+    return [_told(trick, off) for trick in TRICKS]
+
+
+def _told(trick: str, off: dict[str, str]) -> str:
+    return f"  {trick}: off, {off[trick]}" if trick in off else f"  {trick}: on"
 
 
 def tell_once_if_not_compiled() -> None:

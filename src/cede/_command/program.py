@@ -282,10 +282,11 @@ class InstallInWorkers:
         self._stand_in = stand_in  # also where the program prefers uvloop
 
     def __reduce__(self) -> tuple[Any, tuple[bool]]:
-        return _install_here, (self._stand_in,)
+        return install_here, (self._stand_in,)
 
 
-def _install_here(stand_in: bool) -> InstallInWorkers:
+def install_here(stand_in: bool) -> InstallInWorkers:
+    """Put asyncio on cede in this process, and uvloop too if cede is to `stand_in` for it."""
     _install(stand_in)
     return InstallInWorkers(stand_in)
 

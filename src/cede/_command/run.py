@@ -29,6 +29,8 @@ options:
   --debug        asyncio's debug mode (slow callbacks, never-awaited coroutines with their origin, ...)
   --pure         cede's own Python source instead of its compiled engine: slower, and open to a debugger
   --inspect      let `cede ps` and `cede pstree` look into the program while it runs
+  --watch[=S]    tell when a loop is blocked for S seconds (0.1; without the option 0.5; --no-watch: never)
+  --record       record what its loops do, for `cede show` and `cede trace`: also after it died
   --keep-uvloop  what prefers uvloop runs on uvloop (so does what names it: uvicorn --loop uvloop)
 
 examples:
@@ -37,22 +39,26 @@ examples:
   python -X dev -m cede run app.py         python's own options go to python
 """
 
-_OURS = ("--debug", "--pure", "--inspect", "--keep-uvloop")
+_OURS = ("--debug", "--pure", "--inspect", "--watch", "--no-watch", "--record", "--keep-uvloop")
+
+_BLOCKED = "0.5"  # seconds that a loop may be blocked without a word, where nobody says how many
 
 
 class CommandLineError(Exception):
     """The command line cannot be carried out; the text is the line to print."""
 
 
-def prepare_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str, Any]] | None]:
-    """Carry out `cede run ARGUMENTS` up to the program's first line.
+def prepare_command(
+    arguments: list[str], command: str = "cede run"
+) -> tuple[int, tuple[CodeType, dict[str, Any]] | None]:
+    """Carry out `cede run ARGUMENTS` up to the program's first line; `command` is what the user calls it.
 
     Return the exit status if all goes well, and the program's code and namespace, or None where none is to run.
     """
     try:
-        options, kind, target, rest = split_arguments(arguments)
+        options, kind, target, rest = split_arguments(arguments, command)
     except CommandLineError as error:
-        return complain("cede run", str(error)), None
+        return complain(command, str(error)), None
     if "--help" in options:
         return put_out([_HELP.rstrip()]), None
     if "--pure" in options and os.environ.get("CEDE_PURE", "") in ("", "0"):
@@ -64,14 +70,32 @@ def prepare_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str
 
         os.environ["CEDE_INSPECT"] = "1"  # for processes that the program starts
         listen()
+    _watch(options)
+    if "--record" in options:
+        from ..observe.recorder import start_from_environment
+
+        os.environ.setdefault("CEDE_RECORD", "16MiB")
+        start_from_environment()
     try:
         return 0, program.prepare(kind, target, rest, "--keep-uvloop" in options)
     except program.NothingToRun as error:
-        complain("cede run", str(error))
+        complain(command, str(error))
         return error.status, None
 
 
-def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]]:
+def _watch(options: set[str]) -> None:
+    """Let the program's loops be watched, unless it is to be left alone."""
+    from ..observe.asked import watch_when_there_is_a_loop
+
+    asked = next((option for option in options if option.startswith("--watch")), None)
+    if asked is not None:
+        os.environ["CEDE_WATCH"] = asked.partition("=")[2] or "0.1"  # for processes that the program starts, too
+        watch_when_there_is_a_loop(os.environ["CEDE_WATCH"])
+    elif "CEDE_WATCH" not in os.environ and "--no-watch" not in options:
+        watch_when_there_is_a_loop(_BLOCKED)
+
+
+def split_arguments(arguments: list[str], command: str = "cede run") -> tuple[set[str], str, str, list[str]]:
     """Return our options, the kind of program ('file', '-m' or '-c'), its name or code, and its own arguments.
 
     Raise CommandLineError where an option is unknown or nothing to run is named. As with python, `-mname`
@@ -85,6 +109,13 @@ def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]
             return {"--help"}, "", "", []
         if word in _OURS:
             options.add(word)
+        elif word.startswith("--watch="):
+            _check_seconds(word)
+            options.add(word)
+        elif word.startswith("--record="):
+            raise CommandLineError(
+                "--record takes no value; CEDE_RECORD=64MiB in the environment says how much to keep"
+            )
         elif word in ("-m", "-c"):
             if not rest:
                 raise CommandLineError(f"{word} needs {'a module name' if word == '-m' else 'code'} after it")
@@ -98,8 +129,15 @@ def split_arguments(arguments: list[str]) -> tuple[set[str], str, str, list[str]
         else:
             return options, "file", word, rest
     raise CommandLineError(
-        "no program named; try: cede run -m uvicorn app:app, or cede run app.py (cede run --help tells more)"
+        f"no program named; try: {command} -m uvicorn app:app, or {command} app.py ({command} --help tells more)"
     )
+
+
+def _check_seconds(word: str) -> None:
+    from ..observe.asked import as_threshold
+
+    if as_threshold(word.partition("=")[2]) is None:
+        raise CommandLineError(f"{word} is no number of seconds (0.001 to 3600; --no-watch: never)")
 
 
 def _unknown_option(word: str) -> str:

@@ -1,4 +1,4 @@
-"""What `await future` runs when the engine is compiled; the second and last twin.
+"""What `await future` runs when the engine is compiled; a twin, as `native` is.
 
 Compiled, `await_slots.pxd` gives the type of futures C slots: awaiting a future
 hands back the future itself as its own iterator, and each `send` looks at its state, so no iterator is
@@ -30,8 +30,8 @@ def install(future_type, task_type):
 def _new_future(kind, *args, **kwargs):
     self = object.__new__(kind)
     self._loop = self._engine = self._waiter = self._others = self._awaited_by = None
-    self._result = self._exception = self._exception_tb = self._cancel_message = self._source_traceback = None
-    self._phase = 0
+    self._result = self._exception = self._exception_tb = self._cancel_message = None
+    self._phase = self._noted = 0
     return self
 
 
@@ -39,6 +39,7 @@ def _new_task(kind, *args, **kwargs):
     self = _new_future(kind)
     self._coro = self._context = self._name = self._fut_waiter = None
     self._stage = self._num_cancels_requested = self._number = 0
+    self._id = self._parent = self._steps = self._since = self._woken_by = 0
     self._must_cancel = self._passes_cancel = False
     return self
 

@@ -2,8 +2,10 @@ cimport cython
 
 from .handles cimport Handle, Watcher
 from .pollers.base cimport Poller
+from .pulse cimport Pulse
+from .ring cimport Ring
 
-cdef class Descriptors:
+cdef class Descriptors(Pulse):
     cdef readonly list _upcoming
     cdef list _incoming
     cdef public Poller _poller
@@ -11,6 +13,10 @@ cdef class Descriptors:
     cdef dict _callbacks
     cdef dict _displaced_files
     cdef dict _waits
+    cdef object _read_memory
+    cdef object _wait_memory
+    cdef object _tls_memory
+    cdef readonly Ring _ring
     cdef readonly bint _closed
     cdef readonly bint _debug
 

@@ -10,12 +10,14 @@ import weakref
 from . import reports
 from .handles import Handle, Watcher
 from .pollers.base import READABLE, WRITABLE, descriptor
+from .pulse import Pulse
 
 
-class Descriptors:
+class Descriptors(Pulse):
     """The part of a `Loop` that watches."""
 
     def __init__(self, poller):
+        super().__init__()
         self._upcoming = []  # Runnables that run in the next turn, in order
         self._incoming = []  # handles from other threads: they append, the loop takes from the front
         self._poller = poller
@@ -23,6 +25,10 @@ class Descriptors:
         self._callbacks = {}  # {descriptor: what add_reader and add_writer keep}
         self._displaced_files = {}  # {descriptor: objects registered by that number before somebody else got it}
         self._waits = {}  # {descriptor: what the sock_* methods keep of a socket}
+        self._read_memory = None  # what transports read into; like the next two made with the first that asks for it
+        self._wait_memory = None  # the same for the sock_* methods
+        self._tls_memory = None  # the same for TLS
+        self._ring = None  # what the loop does is recorded there, or None
         self._closed = False
         self._debug = False
 
@@ -156,6 +162,12 @@ class Descriptors:
         # Order: nothing is called between these two, so no interrupt comes between them.
         self._upcoming += incoming[:count]
         del incoming[:count]
+        if self._ring is not None and count:
+            self._ring._incoming(count)
+
+    def is_closed(self):
+        """Return True if the loop was closed."""
+        return self._closed
 
     def _check_closed(self):
         if self._closed:

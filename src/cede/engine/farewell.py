@@ -15,6 +15,14 @@ from .handles import ThreadSafeHandle
 
 _ours = set()
 
+tell_leaks = None  # `tell_leaks(loop)` warns of tasks that can never go on
+
+
+def tell_leaks_by(teller):
+    """Have `tell_leaks` be this function, which stands in a higher layer."""
+    global tell_leaks
+    tell_leaks = teller
+
 
 def tell_threads(handles, tasks):
     """Resolve what threads wait for, by an error. The loop is closed; `handles` and `tasks` are what it let go."""

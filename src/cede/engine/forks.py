@@ -1,4 +1,4 @@
-"""What a forked child does with the loops that it inherits.
+"""The loops of the process, and what a forked child does with those that it inherits.
 
 The kernel shares with the child what the loop's descriptors stand for: its epoll, its bell, the connections. A child
 that frees, closes or goes on with what it inherited would take connections out of the parent's epoll, read the
@@ -11,16 +11,38 @@ Law: nothing here is asked while a program runs; the interpreter calls when it h
 import os
 import weakref
 
+_heralds = []
 _loops = weakref.WeakValueDictionary()  # by id: a loop may be equal to others, or refuse to say
+_told = None  # who is told of each new loop; None: nobody
 
 
 def note(loop):
     """Remember a new loop."""
     _loops[id(loop)] = loop
+    while _heralds:
+        _heralds.pop()()
+    if _told is not None:
+        _told(loop)
+
+
+def at_next_loop(herald):
+    """Call `herald()` once, when the next loop is made: what wants a thread need not have it before, and forks can."""
+    _heralds.append(herald)
+
+
+def tell(told):
+    """Have `told(loop)` called for each new loop, which must not raise; None: tell nobody."""
+    global _told
+    _told = told
+
+
+def loops():
+    """Return the loops that there are, closed ones among them."""
+    return [loop for reference in _loops.valuerefs() if (loop := reference()) is not None]
 
 
 def _forked():
-    for loop in list(_loops.values()):
+    for loop in loops():
         if not loop.is_closed():
             loop._forked()
 

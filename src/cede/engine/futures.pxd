@@ -1,25 +1,33 @@
 cimport cython
 
 from . cimport native
+from .native cimport flag
 from .handles cimport Handle, Runnable
 from .loop cimport Loop
 
 cdef int _PENDING, _FINISHED, _CANCELLED
+cdef unsigned int BITS, SLEEP
+cdef object _NOBODY, _get_running_loop
 
+# From `_awaited_by` on the fields lie where C's asyncio.Future has its own (native.py, "What tools read").
 cdef class Future(Runnable):
     cdef public object _loop
     cdef Loop _engine
-    cdef unsigned char _phase
-    cdef unsigned char _log_unretrieved
-    cdef public bint _asyncio_future_blocking
     cdef readonly object _result
     cdef readonly object _exception
     cdef object _exception_tb
     cdef public object _cancel_message
     cdef Runnable _waiter
     cdef list _others
+    cdef unsigned int _noted
+    cdef unsigned int _number
     cdef object _awaited_by
-    cdef public object _source_traceback
+    cdef unsigned char _phase
+    cdef unsigned char _log_unretrieved
+    cdef public flag _asyncio_future_blocking
+    cdef unsigned char _passes_cancel
+    cdef unsigned char _stage
+    cdef unsigned char _is_awaited_by_set
     cdef dict __dict__
     cdef object __weakref__
 
@@ -46,7 +54,16 @@ cdef class Future(Runnable):
     cdef object _report_unretrieved(self)
     cdef bint _has_last_words(self) noexcept
 
+@cython.locals(engine=Loop)
+cpdef unsigned int number_of_current() except? 0
+
 @cython.locals(future=Future)
 cpdef Future new_future(object loop)
+
+@cython.locals(future=Future)
+cpdef Future new_sleep(object loop)
+
+@cython.locals(ours=Future)
+cpdef object note_wait(object future, unsigned int what, unsigned int resource=*)
 
 cdef object _edge(Future fut, object waiter, bint add)

@@ -25,10 +25,15 @@ from types import CoroutineType, GenericAlias
 from . import native, reports, running
 from .handles import Handle, Runnable
 from .loop import Loop
+from .waited import BITS, SLEEP
 
 _PENDING = 0
 _FINISHED = 1
 _CANCELLED = 2
+
+NOBODY = native.nobody()
+_NOBODY = NOBODY  # who awaits a future that nobody awaits
+_get_running_loop = running._get_running_loop
 
 _STATE_NAMES = ("PENDING", "FINISHED", "CANCELLED")
 
@@ -59,9 +64,19 @@ class Future(Runnable):
     #   _cancel_message           what `cancel` was given
     #   _waiter                   who asked first: a Task, a Link or the Handle of a callback; or None
     #   _others                   those who asked after it, a list, or None
-    #   _awaited_by               who waits, for call graphs: None, one awaiter, or a set of them
+    #   _awaited_by               who waits, for call graphs: _NOBODY, one awaiter, or a set of them
+    #   _is_awaited_by_set        false iff that is one awaiter: tools read nobody as an empty set
     #   _asyncio_future_blocking  asyncio: true between an await's yield and its task's suspending
-    #   _source_traceback         where it was made; debug mode only
+    #   _noted                    of a task: when it became ready last (`ring`), while its loop records only;
+    #                             of all others: for what it stands (`waited`), and of which resource
+    #
+    # What only tasks use (see `tasks`), here for their place: _stage, _passes_cancel and _number. In debug mode also,
+    # in the object's dict, `_made_in`: the stack where it was made.
+
+    def __cinit__(self, *args, **kwargs):
+        # Compiled, what is not zero or None by nature. Interpreted: `await_slots.install`.
+        self._awaited_by = _NOBODY
+        self._is_awaited_by_set = True
 
     def _init(self, loop):
         self._loop = loop
@@ -70,7 +85,7 @@ class Future(Runnable):
             if engine._own_scheduling:
                 self._engine = engine
         if loop.get_debug() if self._engine is None else self._engine._debug:
-            self._source_traceback = reports.callers_stack()
+            setattr(self, "_made_in", reports.callers_stack())  # noqa: B010 - compiled there is no such field
 
     # asyncio: isinstance(future, asyncio.Future) is asked by libraries.
     @property
@@ -241,8 +256,12 @@ class Future(Runnable):
         if engine is None:
             self._loop.call_soon(task._step_by_callback)
             return
-        engine._check_closed()
-        engine._check_thread()
+        if engine._closed:
+            engine._check_closed()
+        if engine._debug:
+            engine._check_thread()
+        if engine._ring is not None:
+            task._woken(engine._ring)
         engine._upcoming.append(task)
 
     # --- Waiting --------------------------------------------------------------------------------
@@ -301,21 +320,24 @@ class Future(Runnable):
     def _add_edge(self, waiter):
         """Note for call graphs that `waiter` waits: nearly always there is only one."""
         known = self._awaited_by
-        if known is None:
+        if known is _NOBODY:
             self._awaited_by = waiter
+            self._is_awaited_by_set = False
         elif type(known) is set:
             known.add(waiter)
         elif known is not waiter:
             self._awaited_by = {known, waiter}
+            self._is_awaited_by_set = True
 
     def _discard_edge(self, waiter):
         known = self._awaited_by
         if known is waiter:
-            self._awaited_by = None
+            self._awaited_by = _NOBODY
+            self._is_awaited_by_set = True
         elif type(known) is set:
             known.discard(waiter)
             if not known:
-                self._awaited_by = None
+                self._awaited_by = _NOBODY
 
     def __await__(self):
         # Compiled, `await` does not come here but goes through `await_slots`, which says the same.
@@ -368,8 +390,12 @@ class Future(Runnable):
         self._log_unretrieved = False
 
     @property
+    def _source_traceback(self):
+        return getattr(self, "_made_in", None)
+
+    @property
     def _asyncio_awaited_by(self):
-        if self._awaited_by is None:
+        if self._awaited_by is _NOBODY:
             return None
         if type(self._awaited_by) is set:
             return frozenset(self._awaited_by)
@@ -388,10 +414,52 @@ def new_future(loop):
     return future
 
 
+def new_sleep(loop):
+    """Make a Future that a timer will resolve."""
+    future = new_future(loop)
+    future._noted = SLEEP << BITS
+    return future
+
+
+def note_wait(future, what, resource=0):
+    """Note for what a new future of cede's stands: one of `waited`, and the number of the lock or queue."""
+    if isinstance(future, Future):
+        ours = future
+        ours._noted = what << BITS | resource
+
+
 def release(future):
     """Resolve a future that somebody waits for with None, unless it is done already."""
     if not future.done():
         future.set_result(None)
+
+
+def number_of_current():
+    """Return the number of the task that takes a step in this thread; 0 if there is none, or that is not known."""
+    loop = _get_running_loop()
+    if not isinstance(loop, Loop):
+        return 0
+    engine = loop
+    return 0 if engine._entered is None else engine._entered._identity()
+
+
+def pass_over(future):
+    """A cancellation that is the outcome of what nobody awaits any more is no error to report."""
+    if not future.cancelled() and isinstance(getattr(future, "_exception", None), CancelledError):
+        future.exception()
+
+
+def loop_of(future):
+    """Return the loop of any kind of future."""
+    get_loop = getattr(future, "get_loop", None)
+    return future._loop if get_loop is None else get_loop()
+
+
+def error_of_foreign(waited, task):
+    """Return what a future of another library, which woke `task`, has to raise in it, or None."""
+    future_discard_from_awaited_by(waited, task)
+    kind, outcome = native.result_of(waited)
+    return outcome if kind is BaseException else None
 
 
 def isfuture(obj):

@@ -1,6 +1,7 @@
 cimport cython
 
 from . cimport native
+from .ring cimport Ring
 
 cdef double _AT_ONCE
 cdef double _LOOK_AGAIN
@@ -9,6 +10,9 @@ cdef dict _waits
 cdef class Runnable:
     cdef object _run(self)
     cdef object _track(self)
+    cdef unsigned int _identity(self) noexcept
+    cdef object _woken(self, Ring ring)
+    cdef object _run_recorded(self, Ring ring)
 
 cdef class Watcher(Runnable):
     cdef public int _interest
@@ -41,6 +45,7 @@ cdef class Handle(Runnable):
     @cython.locals(failure=object)
     cdef object _run(self)
     cdef object _fail(self, object exc)
+    cdef object _run_recorded(self, Ring ring)
     cdef object _track(self)
     cdef object _cancel(self)
 

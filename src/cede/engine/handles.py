@@ -23,11 +23,25 @@ class Runnable:
     """Anything that the ready list can hold."""
 
     def _run(self):
-        """Do this turn's work. Only KeyboardInterrupt and SystemExit may leave it."""
+        """Do this turn's work. Only KeyboardInterrupt and SystemExit may leave it. True: it failed, which was told."""
         raise NotImplementedError
 
     def _track(self):
         """Let the cycle collector see again what was hidden from it."""
+
+    # While the loop records what it does (`ring`), it calls these.
+
+    def _identity(self):
+        """The number of the task that it is, else 0."""
+        return 0
+
+    def _woken(self, ring):
+        """It is about to stand in the ready list."""
+
+    def _run_recorded(self, ring):
+        """`_run`, and write that into the ring."""
+        self._run()
+        ring._call(False, ring._number_of(type(self)))
 
     def __getstate__(self):
         # A copy would stand where the other stands, in a loop's lists and a heap's links, without being there.
@@ -130,12 +144,15 @@ class Handle(Runnable):
         if self._shares_context:
             self._runs_in = native.private_copy(self._runs_in)
             self._shares_context = False
+        failed = None
         failure = native.attempt(self._runs_in, self._callback, self._args)
         if failure is not None:
+            failed = True
             self._fail(failure)
         # Interpreted, the frames of a traceback lead back to this one: also those of a coroutine that ended in there,
         # whose task, of another kind, keeps its exception, and is what this handle calls.
         self = failure = None
+        return failed
 
     def _fail(self, exc):
         if isinstance(exc, (SystemExit, KeyboardInterrupt)):
@@ -146,6 +163,12 @@ class Handle(Runnable):
             finally:
                 self = exc = None  # as above
         reports.callback_failed(self, exc)
+
+    def _run_recorded(self, ring):
+        failed = self._run() is True
+        ring._call(failed, 0 if self._callback is None else ring._name_of_callback(self._callback))
+        if native.COMPILED and native.is_shared(self):
+            self._track()  # as the loop does with one that ran
 
     def _track(self):
         # Until then the collector of cycles does not see it: what a running loop holds cannot be garbage.
@@ -209,7 +232,7 @@ class ThreadSafeHandle(Handle):
     def _run(self):
         self._running_thread = native.get_ident()
         try:
-            Handle._run(self)
+            return Handle._run(self)
         finally:
             # Order: first say "not running", then look for waiters; cancel() does the opposite.
             self._running_thread = 0
@@ -245,7 +268,7 @@ class ThreadSafeHandle(Handle):
         Gone are the other threads in a forked child, and those that the end of the interpreter does not wait for.
         """
         runner = self._running_thread
-        if sys.is_finalizing() or runner not in sys._current_frames():
+        if sys.is_finalizing() or runner not in native.thread_frames():
             return False
         for _ in range(len(_waits)):
             other = _waits.get(runner)
@@ -362,6 +385,7 @@ native.declare(Handle, {"_cancelled": False, "_shares_context": False, "_source_
 native.declare(ThreadSafeHandle, {"_running_thread": 0, "_finished": None})
 
 # They come and go with every callback.
+native.share_contexts()
 native.keep_memory(Handle, True)
 native.keep_memory(ThreadSafeHandle, True)
 native.keep_memory(TimerHandle, True)

@@ -4,22 +4,26 @@ from . cimport native, syscalls
 from .clock cimport Clock
 from .descriptors cimport Descriptors
 from .handles cimport Handle, Runnable, ThreadSafeHandle, TimerHandle, Watcher, entrust, forget_contexts, run_by
+from .ring cimport Ring
 from .timers cimport TimerHeap
 from .waker cimport Waker
 
 cdef int _EAGER_TURNS, _TURNS_PER_LOOK, _TURNS_PER_CLOCK
-cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT, _WAIT_BY_HAND
+cdef double _SECONDS_PER_LOOK, _LONGEST_WAIT, _WAIT_BY_HAND, _INF
 cdef dict _current_tasks
-cdef object _swap_current_task, _run_of_stock
+cdef object _swap_current_task, _StockHandle, _run_of_stock
 
 cdef class Loop(Descriptors):
     cdef list _spare
     cdef list _batch
+    cdef readonly set _live
     cdef readonly TimerHeap _timers
     cdef readonly Clock _own_clock
     cdef readonly Clock _clock
     cdef unsigned int _time_version
     cdef bint _watched
+    cdef bint _recorded
+    cdef object _arrange
     cdef object _run_handle
     cdef unsigned int _handle_version
     cdef double _looked
@@ -42,6 +46,7 @@ cdef class Loop(Descriptors):
     cdef object __weakref__
 
     cdef object _run_until_stopped(self)
+    @cython.locals(patience=double)
     cdef object _turn(self)
     @cython.locals(now=double, late=bint)
     cdef bint _is_time_to_look(self) except -1
@@ -49,9 +54,15 @@ cdef class Loop(Descriptors):
     cdef double _patience(self) except? -1.0
     @cython.locals(now=double, limit=double)
     cdef object _promote_due_timers(self)
+    cdef object _begin_turns(self)
+    cdef bint _end_turns(self) except -1
     cdef object _run_after_ready(self, Watcher watcher)
     @cython.locals(batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)
     cdef object _run_ready(self)
+    @cython.locals(ring=Ring, batch=list, index=Py_ssize_t, count=Py_ssize_t, entry=Runnable)
+    cdef object _run_ready_recorded(self)
+    cpdef object _arrange_by(self, object arrange)
+    cpdef object _record_into(self, Ring ring)
     cdef object _put_back(self)
     @cython.locals(batch=list)
     cdef object _run_ready_watched(self)

@@ -1,8 +1,7 @@
 """Loop: callbacks take turns on one thread.
 
-One turn, `_turn`, is the whole of it: ask the kernel what is ready, make due timers ready, run
-what is ready. What becomes ready during a turn waits for the next one, so neither a busy callback
-chain nor busy I/O starves the other.
+One turn, `_turn`, is the whole of it: ask the kernel what is ready, make due timers ready, run what is ready. What
+becomes ready during a turn waits for the next one, so neither a busy callback chain nor busy I/O starves the other.
 
     call_soon                  -> _upcoming            \
     a timer's deadline         -> _timers -> _upcoming  >  run in this order, each once
@@ -13,16 +12,16 @@ Looking at the kernel costs more than a callback. While callbacks are ready turn
 therefore looks at each of the first `_EAGER_TURNS`, and then only every `_TURNS_PER_LOOK` turns or
 `_SECONDS_PER_LOOK`, whichever comes first. With nothing ready it sleeps in the poller.
 
-The loop knows no sockets, no futures and no coroutines. Its clock and its poller are objects it is
-given; nothing else reads the time or asks the kernel.
+It knows no sockets, futures or coroutines. Its clock and its poller alone read the time and ask the kernel.
 """
 
 import logging
 import signal
 import sys
 import threading
-from asyncio import Handle as StockHandle
-from math import inf, ulp
+from asyncio import Handle as _StockHandle
+from math import inf as _INF
+from math import ulp
 
 from . import forks, native, reports, syscalls
 from .clock import ForeignClock, as_clock
@@ -48,7 +47,8 @@ _LONGEST_WAIT = 24 * 3600.0  # seconds; longer ones overflow some pollers
 _WAIT_BY_HAND = 1.0  # seconds; who turns a loop that was not set up to run waits no longer for what may never come
 _current_tasks = current_tasks
 _swap_current_task = swap_current_task
-_run_of_stock = StockHandle._run
+_run_of_stock = _StockHandle._run
+native.trust_versions()  # by which it notices that a program replaced `time` or `_run`
 
 
 class Loop(Descriptors):
@@ -65,11 +65,14 @@ class Loop(Descriptors):
         super().__init__(DefaultPoller() if poller is None else poller)
         self._spare = []  # an empty list, which takes the place of `_upcoming` while that one is run; None meanwhile
         self._batch = None  # interpreted: the list that is run, None in the place of each that ran; else None
+        self._live = set()  # its tasks that are not done
         self._timers = TimerHeap()
         self._own_clock = as_clock(clock)  # what time() reads
         self._clock = self._own_clock  # what timers go by: the same, unless somebody replaced time()
         self._time_version = 0  # compiled: of the loop's class, when it was last looked at for that
+        self._recorded = False  # True iff what is ready is run by `_run_ready_recorded`, whatever the next one says
         self._watched = False  # True iff `_run_ready_watched` is to run what is ready
+        self._arrange = None  # puts the list of what is ready into another order before it is run; simulations set it
         self._run_handle = _run_of_stock  # asyncio's Handle._run, when it was last looked at
         self._handle_version = 0  # compiled: of asyncio's Handle, when it was last looked at for that
         self._looked = 0.0  # when the kernel was last asked, by that clock; kept in busy stretches only
@@ -77,7 +80,7 @@ class Loop(Descriptors):
         self._stopping = False
         # True iff no subclass has a call_soon or call_at of its own, so that what is below may go past them.
         self._own_scheduling = type(self).call_soon is Loop.call_soon and type(self).call_at is Loop.call_at
-        self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed
+        self._direct = self._own_scheduling  # the same, and neither in debug mode nor closed nor recorded
         self._thread_id = None  # the thread that runs the loop, else None
         self._thread = 0  # the same number, else 0; for comparing in C
         self._entered = None  # the task that the registry of current tasks still names, else None
@@ -89,8 +92,9 @@ class Loop(Descriptors):
         self._saved_hooks = None  # the thread's async generator hooks, while the loop runs
         self._wants_signals = False  # True iff signals are to be noticed even when the loop does not run
         self.slow_callback_duration = 0.1  # seconds; a longer step is logged in debug mode
-        self._waker = Waker(self._handle_signals)
+        self._waker = Waker(self._handle_signals, self._poller)
         self._poller.add(self._waker.watched_fileno(), self._waker, READABLE)
+        self._poller._pulse = self
         self._follow_time()
         self.set_debug(reports.debug_mode())
         forks.note(self)
@@ -102,16 +106,26 @@ class Loop(Descriptors):
         if not self._upcoming or self._is_time_to_look():
             if self._entered is not None:
                 self._leave_task()
-            self._poller._wait(self._patience())
+            patience = self._patience()
+            self._go_to_look()
+            self._poller._wait(patience)
+            if self._looks & 1:
+                self._come_back(0)
             self._waker._wanted = False
             if self._incoming:
                 self._accept_incoming()  # asyncio: before the timers that came due meanwhile
             if self._timers._count:
                 self._promote_due_timers()
+            if self._ring is not None:
+                self._ring._look(self, self._timers._popped)
         elif self._incoming:
             self._accept_incoming()
+        self._turns += 1
         if self._watched:
-            self._run_ready_watched()
+            if self._recorded:
+                self._run_ready_recorded()
+            else:
+                self._run_ready_watched()
         elif self._upcoming:
             self._run_ready()
 
@@ -142,12 +156,12 @@ class Loop(Descriptors):
             return 0.0
         if native.COMPILED:
             forget_contexts()
-            if native.class_version(StockHandle) != self._handle_version:
+            if native.class_version(_StockHandle) != self._handle_version:
                 self._follow_handles()
-        elif StockHandle._run is not self._run_handle:
+        elif _StockHandle._run is not self._run_handle:
             self._follow_handles()
         deadline = self._timers._next_deadline()
-        if deadline == inf:
+        if deadline == _INF:
             self._timers._popped = 0
             return -1.0 if self._thread else _WAIT_BY_HAND
         if native.COMPILED:
@@ -165,10 +179,11 @@ class Loop(Descriptors):
             now = self._now()
         else:
             now = self.time()
-        # asyncio: a deadline within the clock's resolution counts as come.
-        limit = now + max(self._clock.resolution, ulp(now))
+        limit = now + self._clock.resolution  # asyncio: a deadline within that counts as come
+        if limit <= now:
+            limit = now + ulp(now)  # floats are farther apart here
         # asyncio: by a clock that gives no number every timer is due.
-        self._timers._pop_due(limit if limit == limit else inf, self._upcoming)
+        self._timers._pop_due(limit if limit == limit else _INF, self._upcoming)
 
     def _run_after_ready(self, watcher):
         """Run a watcher that the poller told something after all that was ready before the kernel was asked."""
@@ -213,9 +228,13 @@ class Loop(Descriptors):
         self._batch = None
 
     def _run_ready_watched(self):
-        """`_run_ready` for debug mode, which logs what takes long, and for programs that watch each callback."""
+        """`_run_ready` for debug mode, and for programs that watch each callback."""
+        if self._arrange is not None:
+            self._arrange(self._upcoming)
         batch = self._upcoming
         self._upcoming = []
+        if self._ring is not None:
+            self._ring._begin_turn(self._turns)
         try:
             batch.reverse()
             self._run_batch_watched(batch)
@@ -223,6 +242,38 @@ class Loop(Descriptors):
             self._current_handle = None
             batch.reverse()
             self._upcoming[:0] = batch
+
+    def _run_ready_recorded(self):
+        """`_run_ready`, which writes into the ring what ran."""
+        ring, batch = self._ring, self._upcoming
+        self._batch = batch
+        self._upcoming, self._spare = [] if self._spare is None else self._spare, None
+        ring._begin_turn(self._turns)
+        index, count = 0, len(batch)
+        try:
+            while index < count:
+                entry, batch[index] = batch[index], None
+                index += 1
+                if self._entered is not None and type(entry) is not type(self._entered):
+                    self._leave_task()
+                entry._run_recorded(ring)
+        finally:
+            if index < count:  # an interrupt, as in `_run_ready`
+                self._upcoming[:0], batch[index:] = batch[index:], []
+            self._batch = None
+            native.clear(batch)
+            self._spare = batch
+            entry = None
+
+    def _arrange_by(self, arrange):
+        """Have `arrange(ready)` put what is ready into another order, in place, before it is run."""
+        self._arrange = arrange
+        self._follow_handles()
+
+    def _record_into(self, ring):
+        """Write what the loop does into a ring from the next turn on; None: do not."""
+        self._ring, self._told_of = ring, -1
+        self._follow_handles()
 
     def _run_batch_watched(self, batch):
         while batch:
@@ -232,10 +283,12 @@ class Loop(Descriptors):
         self._current_handle = entry
         began = self._clock._now()
         try:
-            if self._run_handle is _run_of_stock:
-                entry._run()
-            else:
+            if self._run_handle is not _run_of_stock:
                 run_by(self._run_handle, entry, self)
+            elif self._ring is not None:
+                entry._run_recorded(self._ring)
+            else:
+                entry._run()
         finally:
             if self._entered is not None:
                 self._leave_task()
@@ -293,6 +346,7 @@ class Loop(Descriptors):
         if self._batch is not None:
             self._put_back()
         self._busy_turns = 0  # however busy the run before was: its turns do not count
+        self._begin()
         self._follow_time()
         self._follow_handles()
         self._track_origins(self._debug)
@@ -306,13 +360,7 @@ class Loop(Descriptors):
 
     def _run_forever_cleanup(self):
         """Run no longer."""
-        self._stopping = False
-        self._thread_id = None
-        self._thread = 0
-        if self._entered is not None:
-            self._leave_task()
-        _set_running_loop(None)
-        # Order: what takes long comes after what an interrupt must not leave undone.
+        self._end_turns()
         self._track_all(self._upcoming + self._incoming + self._timers.waiting())
         forget_contexts()
         syscalls.precise_waits(False)
@@ -321,6 +369,53 @@ class Loop(Descriptors):
         if self._saved_hooks is not None:
             sys.set_asyncgen_hooks(*self._saved_hooks)
             self._saved_hooks = None
+
+    # Who drives several loops on one thread does so turn by turn.
+    def turn(self):
+        """Do one turn as `run_forever` would, and return: True if somebody called `stop`.
+
+        The loop is the running one during the turn only, heeds no signals, and leaves the thread's hooks for async
+        generators alone: who drives it sets them. It asks its poller as always, so a loop that shares its thread is
+        given one that does not wait.
+        """
+        self._begin_turns()
+        try:
+            self._run_once()
+        finally:
+            self._waker._wanted = True  # between turns it sleeps
+            if self._batch is not None:
+                self._put_back()
+            stopped = self._end_turns()
+        return stopped
+
+    def _begin_turns(self):
+        """Become the running loop; who does so has turns by `_turn`, and ends with `_end_turns`."""
+        self._check_closed()
+        self._check_running()
+        if self._batch is not None:
+            self._put_back()
+        self._thread = self._thread_id = native.get_ident()
+        _set_running_loop(self)
+        self._begin()
+
+    def _end_turns(self):
+        """Stand still; return True if somebody called `stop`."""
+        stopped, self._stopping = self._stopping, False
+        self._thread_id, self._thread = None, 0
+        if self._entered is not None:
+            self._leave_task()
+        _set_running_loop(None)
+        # Order: what takes long comes after what an interrupt must not leave undone.
+        self._go_to_look()
+        return stopped
+
+    def can_run(self):
+        """Whether a turn would run something, whatever the poller has to say."""
+        return bool(self._upcoming or self._incoming or self._stopping)
+
+    def next_deadline(self):
+        """Return the earliest deadline of a timer, by the loop's clock; inf if there is none."""
+        return self._timers._next_deadline()
 
     def _track_all(self, entries):
         """Show Runnables to the cycle collector: a loop that stands still may be garbage."""
@@ -365,18 +460,20 @@ class Loop(Descriptors):
             logger.debug("Close %r", self)
         self._closed = True
         self._direct = False
-        if self._waker.watched_fileno() >= 0:  # else the collector came to its sockets first
-            self._poller.remove(self._waker.watched_fileno())
+        self._waker.leave(self._poller)
         self._waker.close()
+        self._poller._pulse = None
         self._poller.close()
         self._callbacks.clear()
         self._displaced_files.clear()
         self._waits.clear()
         self._timers._clear()
-        handles = self._upcoming + self._incoming
+        handles, tasks = self._upcoming + self._incoming, list(self._live)
         self._incoming.clear()
         self._upcoming.clear()
-        tasks = release(self)
+        self._live.clear()
+        if not self._own_scheduling:
+            tasks += release(self)
         if (handles or tasks) and not sys.is_finalizing():  # then no thread is left, and nothing can be imported
             from .farewell import tell_threads  # here, because most loops have nothing left
 
@@ -384,14 +481,15 @@ class Loop(Descriptors):
 
     def _forked(self):
         """In a forked child: leave alone what the kernel shares with the parent (`forks`)."""
+        self._record_into(None)
         self._poller.forked()
         for reference in list(self._transports.values()):
             transport = reference()
             if transport is not None:
                 transport._forked()
         inherited = self._waker
-        self._poller.remove(inherited.watched_fileno())
-        self._waker = Waker(self._handle_signals)
+        inherited.leave(self._poller)
+        self._waker = Waker(self._handle_signals, self._poller)
         self._poller.add(self._waker.watched_fileno(), self._waker, READABLE)
         try:
             # The interpreter would write the child's signals into the parent's bell.
@@ -401,10 +499,6 @@ class Loop(Descriptors):
         except ValueError:
             pass  # not the main interpreter: it gets no signals
         inherited.close()
-
-    def is_closed(self):
-        """Return True if the loop was closed."""
-        return self._closed
 
     def is_running(self):
         """Return True if the loop runs, in whatever thread."""
@@ -445,10 +539,13 @@ class Loop(Descriptors):
 
     def _follow_handles(self):
         """asyncio: a program may replace the `_run` of asyncio's Handle, to see each callback run."""
-        self._run_handle = StockHandle._run
-        self._watched = self._debug or self._run_handle is not _run_of_stock
+        self._run_handle = _StockHandle._run
+        one_by_one = self._debug or self._run_handle is not _run_of_stock or self._arrange is not None
+        self._recorded = self._ring is not None and not one_by_one
+        self._watched = self._ring is not None or one_by_one
+        self._direct = self._own_scheduling and not self._debug and not self._closed and self._ring is None
         if native.COMPILED:
-            self._handle_version = native.class_version(StockHandle) or 1
+            self._handle_version = native.class_version(_StockHandle) or 1
 
     # --- Scheduling -------------------------------------------------------------------------------
 
@@ -564,7 +661,6 @@ class Loop(Descriptors):
         """Turn debug mode on or off."""
         self._debug = bool(enabled)
         self._follow_handles()
-        self._direct = self._own_scheduling and not self._debug and not self._closed
         if self.is_running():
             self.call_soon_threadsafe(self._track_origins, enabled)
 
@@ -593,12 +689,7 @@ class Loop(Descriptors):
 
     def default_exception_handler(self, context):
         """Log `context["message"]`, the exception and what else the context says."""
-        source = getattr(self._current_handle, "_source_traceback", None)
-        if "source_traceback" not in context and source:
-            context["handle_traceback"] = source
-        exc = context.get("exception")
-        exc_info = False if exc is None else (type(exc), exc, exc.__traceback__)
-        logger.error(reports.error_message(context), exc_info=exc_info)
+        reports.log_error(self._current_handle, context)
 
     def call_exception_handler(self, context):
         """Report an error that nobody caught.

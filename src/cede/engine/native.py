@@ -9,6 +9,8 @@ The calls of the system stand in `syscalls`. This module itself is never compile
 """
 
 import contextvars
+import itertools
+import sys
 import threading
 
 COMPILED = False  # true in the twin; for what has nothing to do interpreted, and would be asked all the time
@@ -117,6 +119,10 @@ def private_copy(snapshot):
     return snapshot
 
 
+def share_contexts():
+    """Let `snapshot` and `private_copy` give the same context to several, from now on. Interpreted, they do not."""
+
+
 def forget_contexts():
     """Let go of the last snapshot and private copy, if they keep the value of any variable alive."""
 
@@ -175,6 +181,39 @@ def has_own(obj, name):
     return name in obj.__dict__
 
 
+# --- What tools read ----------------------------------------------------------------------------
+#
+# Tools of 3.14 and newer read a process's memory from outside. They find its tasks in a list of the thread's, and take
+# each for one of C's asyncio.Task. Compiled, `Future` and `Task` have those of their fields that are read in the same
+# places, and what is NULL there is something harmless here. Interpreted, there is nothing to be seen that way.
+
+
+def nobody():
+    """Return what stands for the awaiter of a future that has none."""
+    return None
+
+
+def unnamed():
+    """Return what stands for the name of a task that was given none."""
+    return None
+
+
+def list_tasks(head, place):
+    """Have the two functions below act; `head` and `place` are offsets in a thread's state and in a task.
+
+    Return False where there is no such list.
+    """
+    return False
+
+
+def enlist(task):
+    """Put a task into this thread's list, if it is in none."""
+
+
+def delist(task):
+    """Take a task out of the list that it is in, if it is in one."""
+
+
 def declare(kind, fields):
     """Let fields of the class `kind` be None, False or zero to begin with; compiled, those of C are so by nature."""
     for name, value in fields.items():
@@ -186,8 +225,12 @@ def publish(kind, name, method):
 
 
 def class_version(kind):
-    """A number that is another one after an attribute of the class `kind` was set; interpreted, nobody can tell: 0."""
+    """A number that is another one after an attribute of the class `kind` was set; 0 where nobody can tell."""
     return 0
+
+
+def trust_versions():
+    """Let `class_version` give such numbers, from now on. Interpreted, nobody can tell."""
 
 
 def sign(names):
@@ -211,6 +254,24 @@ clear = list.clear
 # --- Threads, numbers, references ---------------------------------------------------------------
 
 get_ident = threading.get_ident
+
+
+def thread_frames():
+    """Return the innermost frames of this interpreter's threads by their numbers, of no other interpreter's.
+
+    Interpreted, None stands for a frame where the process has other interpreters: `sys._current_frames` tells of
+    theirs, too, and CPython dies of that while another thread makes one (seen on 3.13).
+    """
+    for name in _MAKES_INTERPRETERS:
+        if name in sys.modules and len(sys.modules[name].list_all()) > 1:  # one that is just made counts
+            return {**dict.fromkeys(list(threading._active)), threading.get_ident(): sys._getframe()}
+    return sys._current_frames()
+
+
+_MAKES_INTERPRETERS = ("_interpreters", "_xxsubinterpreters")
+
+# Return 1, then 2, and so on: to each who asks another number, whatever the thread.
+next_number = itertools.count(1).__next__
 
 
 def seconds(number):

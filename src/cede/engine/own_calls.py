@@ -22,6 +22,7 @@ set_blocking = getattr(os, "set_blocking", None)
 get_blocking = getattr(os, "get_blocking", None)
 sendfile: Any = getattr(os, "sendfile", None)
 sleep = time.sleep
+eventfd: Any = getattr(os, "eventfd", None)
 stat = os.stat
 waitpid: Any = getattr(os, "waitpid", None)
 write = os.write

@@ -15,6 +15,7 @@ import sys
 import traceback
 
 logger = logging.getLogger("asyncio")
+_listener = None  # who hears of errors that nobody caught, else None
 
 # How many frames a traceback of debug mode keeps (asyncio's DEBUG_STACK_DEPTH).
 STACK_DEPTH = 10
@@ -147,8 +148,26 @@ def error_message(context):
     return "\n".join(lines)
 
 
+def log_error(current, context):
+    """Log what a context of an exception handler says; `current` is the handle that runs, or None."""
+    source = getattr(current, "_source_traceback", None)
+    if "source_traceback" not in context and source:
+        context["handle_traceback"] = source
+    exc = context.get("exception")
+    exc_info = False if exc is None else (type(exc), exc, exc.__traceback__)
+    logger.error(error_message(context), exc_info=exc_info)
+
+
+def tell_errors_to(listener):
+    """Call `listener(context)` of each error that nobody caught; None: tell nobody. It must not raise."""
+    global _listener
+    _listener = listener
+
+
 def handle_error(loop, handler, context):
     """Call the loop's exception handler (None: the default one), whatever it then raises itself."""
+    if _listener is not None:
+        _listener(context)
     try:
         if handler is None:
             loop.default_exception_handler(context)
@@ -270,6 +289,30 @@ def task_repr(task):
     return f"<{type(task).__name__} {' '.join(info)}>"
 
 
+def own_await(task):
+    """The error for a task that awaits itself."""
+    return RuntimeError(f"Task cannot await on itself: {safe_repr(task)}")
+
+
+def wrong_loop(task, awaited):
+    """The error for awaiting a future of another loop."""
+    pair = (safe_repr(task), safe_repr(awaited))
+    return RuntimeError("Task {} got Future {} attached to a different loop".format(*pair))
+
+
+def plain_yield(task, awaited):
+    """The error for a future that was yielded and not awaited."""
+    pair = (safe_repr(task), safe_repr(awaited))
+    return RuntimeError("yield was used instead of yield from in task {} with {}".format(*pair))
+
+
+def bad_yield(task, answer):
+    """The error for a coroutine that yields what is no future."""
+    if inspect.isgenerator(answer):
+        return RuntimeError(f"yield was used instead of yield from for generator in task {task!r} with {answer!r}")
+    return RuntimeError(f"Task got bad yield: {answer!r}")
+
+
 def destroyed_pending(task):
     """Report a task that died before it was done."""
     context = {"task": task, "message": "Task was destroyed but it is pending!"}
@@ -320,3 +363,10 @@ def print_task_stack(task, limit, file):
     if exc is not None:
         for line in traceback.format_exception_only(type(exc), exc):
             print(line, file=file, end="")
+
+
+def overtaken(task):
+    """Return the context of the report that a task was given its outcome before its coroutine ended."""
+    error = asyncio.InvalidStateError(f"__step(): already done: {task!r}, {task._coro!r}")
+    message = "A task was given its outcome before its coroutine ended"
+    return {"message": message, "exception": error, "task": task}

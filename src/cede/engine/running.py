@@ -1,17 +1,16 @@
 """Which loop and which task is running in this thread, and which tasks are alive.
 
 The standard library keeps all of it, and libraries ask it (`asyncio.get_running_loop()`,
-`asyncio.current_task()`, `asyncio.all_tasks()`). So cede keeps no registry of its own: it writes
-into the stdlib's, each the cheapest way that a version offers.
+`asyncio.current_task()`, `asyncio.all_tasks()`). So cede keeps no registry that they would not see: it
+writes into the stdlib's, each the cheapest way that a version offers.
 
 - *The running loop*: `asyncio._set_running_loop`, the same everywhere.
 - *The current task*: a dictionary up to 3.13 (`current_tasks`), a field of the thread from 3.14 on
   (`swap_current_task`).
 - *The thread's current loop* while none runs: a field of the event loop policy (`get_event_loop`).
-- *The live tasks*: `live`, a plain set that holds them strongly until they are done, so that no
-  background task is collected half-way. From 3.12 on it is the stdlib's own set of eager tasks; 3.14
-  keeps that set inside `_asyncio`, where it is found once by putting a mark into it. 3.11 has only
-  a weak set, whose place is taken by one that also counts ours.
+- *The live tasks*: each loop holds its own strongly until they are done, so that no background task is collected
+  half-way (`Loop._live`); `strays` are those on loops of another kind. For tasks that are not its own the stdlib has a
+  weak set, which `all_tasks` iterates: that set counts ours, too.
 """
 
 import asyncio
@@ -22,6 +21,9 @@ import weakref
 
 from asyncio import _get_running_loop, _set_running_loop, all_tasks, current_task, get_running_loop  # noqa: F401  # isort: skip
 
+from . import forks
+from .assumptions import allows
+
 # Since 3.14 they have an underscore, and the public names warn.
 _get_policy = getattr(asyncio.events, "_get_event_loop_policy", None) or asyncio.events.get_event_loop_policy
 _BasePolicy = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None) or asyncio.events.BaseDefaultEventLoopPolicy
@@ -29,51 +31,63 @@ _BasePolicy = getattr(asyncio.events, "_BaseDefaultEventLoopPolicy", None) or as
 current_tasks = None  # {loop: task} up to 3.13; None from 3.14 on
 swap_current_task = None  # from 3.14 on: makes a task (None: no task) a loop's current one, and returns the one before
 
+strays = set()  # cede's tasks on loops that have a scheduling of their own
 
-def _hidden_set():
-    """Find 3.14's set of eager tasks: the one set of `_asyncio` in which a mark can be put."""
-    import _asyncio
+
+def live_tasks():
+    """Return cede's tasks that are not done, of all loops: a new list."""
+    found = list(strays)
+    for loop in forks.loops():
+        found += loop._live  # in one step, whatever other threads do
+    return found
+
+
+class _Counting(weakref.WeakSet):
+    """What the stdlib's weak set of tasks becomes: whoever iterates it gets cede's as well."""
+
+    def __iter__(self):
+        return iter([*super().__iter__(), *live_tasks()])
+
+
+def _count_ours():
+    """Let the stdlib's weak set count cede's tasks, and return True, if it is found: by a mark put into it."""
 
     class Mark:
         pass
 
     mark = Mark()
-    _asyncio._register_eager_task(mark)
+    candidates = [getattr(asyncio.tasks, name, None) for name in ("_scheduled_tasks", "_all_tasks")]
+    if sys.version_info >= (3, 14):
+        # It is not exported any more. Order: no older module may be asked, for it answers with objects that have
+        # been freed and that it keeps for the next ones; letting go of the answer would free them once more.
+        candidates += gc.get_referents(sys.modules.get("_asyncio"))
+    asyncio._register_task(mark)
     try:
-        for found in gc.get_referents(_asyncio):
-            if type(found) is set and mark in found:
-                return found
+        for found in candidates:
+            if isinstance(found, weakref.WeakSet) and mark in found:
+                if allows("counted tasks", True):
+                    found.__class__ = _Counting
+                    return True
+                return False
     finally:
-        _asyncio._unregister_eager_task(mark)
-    raise ImportError("cede: this Python's _asyncio keeps its tasks where cede cannot find them")
+        asyncio._unregister_task(mark)
+    return allows("counted tasks", False)
 
 
-def _count_in(ours):
-    """3.11: let `asyncio.all_tasks()` see the set `ours` beside the stdlib's weak set."""
-
-    stock = asyncio.tasks._all_tasks
-
-    class AllTasks(weakref.WeakSet):
-        def __iter__(self):
-            yield from stock
-            yield from list(ours)
-
-    both = AllTasks()
-    both.data = stock.data  # the very same references: the stdlib's C code goes on using `stock`
-    asyncio.tasks._all_tasks = both
+def _all_tasks_of_both(loop=None):
+    """Return the tasks of a loop (default: the running one) that are not done: the stdlib's and cede's."""
+    loop = get_running_loop() if loop is None else loop
+    return _theirs(loop) | {task for task in live_tasks() if task._loop is loop and not task.done()}
 
 
+_theirs = all_tasks
+if not _count_ours():
+    # By this way type checkers see the stdlib's, with its types.
+    globals()["all_tasks"] = asyncio.all_tasks = asyncio.tasks.all_tasks = _all_tasks_of_both
 if sys.version_info >= (3, 14):
     from _asyncio import _swap_current_task as swap_current_task
-
-    live = _hidden_set()
-elif sys.version_info >= (3, 12):
-    current_tasks = asyncio.tasks._current_tasks
-    live = asyncio.tasks._eager_tasks
 else:
     current_tasks = asyncio.tasks._current_tasks
-    live = set()
-    _count_in(live)
 
 
 def get_event_loop():
@@ -101,18 +115,8 @@ def leave_task(loop):
         current_tasks.pop(loop, None)
 
 
-def register(task):
-    """Hold `task` until it is done, and let `all_tasks` see it."""
-    live.add(task)
-
-
-def unregister(task):
-    """Let go of `task`."""
-    live.discard(task)
-
-
 def release(loop):
-    """Let go of the tasks of a loop that closes, and return them: nothing will ever run them."""
-    tasks = [task for task in list(live) if getattr(task, "_loop", None) is loop]
-    live.difference_update(tasks)
+    """Let go of the strays of a loop that closes, and return them."""
+    tasks = [task for task in strays if task._loop is loop]
+    strays.difference_update(tasks)
     return tasks

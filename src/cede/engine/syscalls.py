@@ -70,6 +70,12 @@ event = list.__getitem__
 
 # --- Bytes --------------------------------------------------------------------------------------
 
+# A descriptor from 2**30 up is no real kernel's: compiled, the functions here then do what these bodies do.
+
+
+def learn_sockets():
+    """Look whether sockets can be asked for their numbers without a call, as is done otherwise with the first one."""
+
 
 def read_buffer(size):
     """Memory of `size` bytes into which anybody may read, as nobody keeps anything there. Interpreted, none."""

@@ -8,46 +8,49 @@
 
     SCHEDULED -> RUNNING -> SCHEDULED | WAITING | DONE;   WAITING -> SCHEDULED (the future woke it)
 
-Cancelling goes to the future that is awaited, which then wakes the task. A cancellation that cannot
-go there, because the task is SCHEDULED or RUNNING, is kept in `_must_cancel` for the next step.
+Cancelling goes to the future that is awaited, which then wakes the task. A cancellation that cannot go there, because
+the task is SCHEDULED or RUNNING, is kept in `_must_cancel` for the next step.
 
-A task on another library's loop (`_engine` is None) is stepped by that loop's `call_soon`.
-
-Law: a task is in the set of live tasks from creation until it is DONE, so nothing collects it
-half-way; and between two steps it is in at most one place: the ready list, or one future's waiters.
+Law: a task is in its loop's set of live tasks from creation until it is DONE, so nothing collects it half-way; and
+between two steps it is in at most one place: the ready list, or one future's waiters.
 """
 
 import asyncio
-import inspect
-from asyncio import CancelledError, InvalidStateError, coroutines
+from asyncio import CancelledError, coroutines
 from contextvars import Context
 from types import CoroutineType
 
-from . import await_slots, native, reports, running
+from . import await_slots, futures, native, reports, running
 from .awaitables import Done, Waiting
-from .futures import Future, future_add_to_awaited_by, future_discard_from_awaited_by, new_future
+from .futures import NOBODY, Future, new_future
 from .loop import Loop
 
 _PENDING = 0
 _CANCELLED = 2
 
-_SCHEDULED = 0
-_WAITING = 1
-_RUNNING = 2  # from here on no step may begin
-_DONE = 3
+_SCHEDULED = 1  # for tools, zero says that it is no task
+_WAITING = 2
+_RUNNING = 3  # from here on no step may begin
+_DONE = 4
 
-_tasks_made = 0  # tasks without a name of their own, so far
+_NOBODY = NOBODY
+_UNNAMED = native.unnamed()
+_listed = False  # whether tasks stand in the interpreter's list, where tools look for them
+
+_explainer = None  # who notes why tasks are cancelled (`cede.observe.cancels`); None while nobody wants to know
+_last_id = 0  # the number of the task made last
+_GREATEST_ID = 0x7FFFFFFF  # then it begins again at 1
 _current_tasks = running.current_tasks
+_get_running_loop = running.get_running_loop
 _swap_current_task = running.swap_current_task
-_live = running.live
+_strays = running.strays
 
 
 class Task(Future):
     """A coroutine that runs on a loop, and the future of what it returns.
 
-    `name` is any object's str (default: Task-1, Task-2, ...); `context` is the `contextvars.Context`
-    it runs in (default: a copy of the current one); `eager_start` runs the first step at once if the
-    loop is running. TypeError if `coro` is no coroutine or `context` no context.
+    `name` is any object's str (default: Task-1, …); `context` is the `contextvars.Context` it runs in (default: a copy
+    of the current one); `eager_start` begins at once if the loop runs. TypeError if `coro` or `context` is no such.
     """
 
     def __init__(self, coro, *, loop=None, name=None, context=None, eager_start=False):
@@ -68,7 +71,17 @@ class Task(Future):
     #   _num_cancels_requested  how many cancellations were asked for, less those taken back
     #   _passes_cancel          true while `cancel` of what it awaits, another library's, is running
     #   _log_destroy_pending    true iff dying before the end is to be reported
-    #   _name                   a str; None stands for Task-<_number>, put into words when asked for
+    #   _name                   a str; _UNNAMED stands for Task-<_number>, put into words when asked for
+    #   _place                  compiled: its place in the interpreter's list of tasks, while `_listed`
+    # What is there only for whoever looks at the program (compiled, numbers of 32 bits, which begin anew at their end):
+    #   _id                     its number in the process, from 1
+    #   _parent                 the number of the task that made it, 0 if it was none
+    #   _steps                  how many it has begun
+    #   _woken_by               who made it ready last: the number of a task, or 2 ** 31 and a descriptor's; 0: neither
+    #   _since                  when the last one began, to a turn: the loop's `_look_ticks`, in units of 2 ** 24
+
+    def __cinit__(self, *args, **kwargs):
+        self._name = _UNNAMED  # as in `Future`
 
     def _init_task(self, coro, name, context, eager_start):
         self._coro = coro
@@ -83,16 +96,21 @@ class Task(Future):
         # Order: asyncio reports a task, too, that the loop then refuses.
         self._log_destroy_pending = True
         if name is None:
-            global _tasks_made
-            _tasks_made += 1
-            self._number = _tasks_made
+            self._number = native.next_number()
         else:
             self._name = str(name)
+        global _last_id
+        _last_id = _last_id + 1 if _last_id < _GREATEST_ID else 1
+        self._id = _last_id
+        engine = self._engine
+        if engine is not None and engine._entered is not None:
+            parent = engine._entered
+            self._parent = parent._id
         if eager_start and self._loop.is_running():
             self._start_eagerly(context)
         else:
             self._schedule()
-            _live.add(self)
+            self._enlist()
         self = None  # as in `_start_eagerly`
 
     # asyncio: isinstance(task, asyncio.Task) is asked by libraries.
@@ -124,6 +142,9 @@ class Task(Future):
         if engine is None or engine._entered is not self:
             self._enter()
         self._stage = _RUNNING
+        self._steps = self._steps + 1  # compiled, `+=` counts a reference to the task
+        if engine is not None:
+            self._since = engine._look_ticks >> 24
         if error is None:
             answer = native.resume(self._context, self._coro)
         else:
@@ -143,15 +164,16 @@ class Task(Future):
             if type(waited) is Future or type(waited) is Task:
                 future = waited
                 if future._awaited_by is self:
-                    future._awaited_by = None
-                elif future._awaited_by is not None:
+                    future._awaited_by = _NOBODY
+                    future._is_awaited_by_set = True
+                elif future._awaited_by is not _NOBODY:
                     future._discard_edge(self)
                 if future._phase == _CANCELLED:
                     error = future._cancelled_error()
                 elif future._exception is not None or future._phase == _PENDING:
                     error = future._take_error()  # a result the coroutine takes itself
             else:
-                error = self._outcome_of_foreign(waited)
+                error = futures.error_of_foreign(waited, self)
         elif self._exception is not None:
             error = self._exception
             self._exception = None
@@ -159,12 +181,9 @@ class Task(Future):
             self._must_cancel = False
             if not isinstance(error, CancelledError):
                 error = self._make_cancelled_error()
+        if error is not None and _explainer is not None:
+            _explainer.thrown(self, error)
         return error
-
-    def _outcome_of_foreign(self, waited):
-        future_discard_from_awaited_by(waited, self)
-        kind, outcome = native.result_of(waited)
-        return outcome if kind is BaseException else None
 
     def _act_on(self, answer):
         """Go on from a step's answer; `native` says what it can be."""
@@ -187,15 +206,16 @@ class Task(Future):
     def _suspend_on(self, awaited):
         """Wait for a future of ours."""
         if awaited is self:
-            self._throw_later(_own_await(self))
+            self._throw_later(reports.own_await(self))
         elif awaited._loop is not self._loop:
-            self._throw_later(_wrong_loop(self, awaited))
+            self._throw_later(reports.wrong_loop(self, awaited))
         elif not awaited._asyncio_future_blocking:
-            self._throw_later(_plain_yield(self, awaited))
+            self._throw_later(reports.plain_yield(self, awaited))
         else:
             awaited._asyncio_future_blocking = False
-            if awaited._awaited_by is None:
+            if awaited._awaited_by is _NOBODY:
                 awaited._awaited_by = self
+                awaited._is_awaited_by_set = False
             else:
                 awaited._add_edge(self)
             self._stage = _WAITING
@@ -208,15 +228,15 @@ class Task(Future):
         """Wait for a future of another library or of a subclass; anything else is an error thrown back."""
         blocking = getattr(awaited, "_asyncio_future_blocking", None)
         if blocking is None:
-            self._throw_later(_bad_yield(self, awaited))
-        elif _loop_of(awaited) is not self._loop:
-            self._throw_later(_wrong_loop(self, awaited))
+            self._throw_later(reports.bad_yield(self, awaited))
+        elif futures.loop_of(awaited) is not self._loop:
+            self._throw_later(reports.wrong_loop(self, awaited))
         elif not blocking:
-            self._throw_later(_plain_yield(self, awaited))
+            self._throw_later(reports.plain_yield(self, awaited))
         elif awaited is self:
-            self._throw_later(_own_await(self))
+            self._throw_later(reports.own_await(self))
         else:
-            future_add_to_awaited_by(awaited, self)
+            futures.future_add_to_awaited_by(awaited, self)
             awaited._asyncio_future_blocking = False
             # Order: some futures call back at once.
             self._stage = _WAITING
@@ -240,7 +260,11 @@ class Task(Future):
         """What a future calls that is not ours: take the step at once, as asyncio does, unless a task is in its own."""
         if self._stage == _WAITING and self._fut_waiter is future:
             if running.current_task(self._loop) is None:
-                self._run()
+                if self._engine is not None and self._engine._ring is not None:
+                    self._woken_by = self._noted = 0
+                    self._run_recorded(self._engine._ring)
+                else:
+                    self._run()
             else:
                 self._schedule()
 
@@ -251,22 +275,108 @@ class Task(Future):
     def _start_eagerly(self, given_context):
         """Take the first step now, inside whatever task is running."""
         if given_context is not None:
-            given_context.run(_nothing)  # RuntimeError now if it is entered already
-        _live.add(self)
+            given_context.run(int)  # RuntimeError now if it is entered already
+        engine = self._engine
+        self._enlist()
+        outer = None if engine is None else engine._entered
         previous = _take_place(self._loop, self)
+        if engine is not None:
+            engine._entered = self  # whose number the tasks that it makes get
+            self._since = engine._look_ticks >> 24
+            if engine._ring is not None:
+                self._note_birth(engine._ring, True)
         self._stage = _RUNNING
+        self._steps += 1
+        ring = None if engine is None else engine._ring
+        running = 0
+        if ring is not None:
+            running, ring._running = ring._running, self._id
         answer = native.resume(self._context, self._coro)
+        if ring is not None:
+            ring._running = running
         _take_place(self._loop, previous)
+        if engine is not None:
+            engine._entered = outer
         self._act_on(answer)
         if self._stage == _DONE:
+            if engine is not None and engine._ring is not None:
+                self._note_death(engine._ring)
             self._coro = None
+        elif engine is not None and engine._ring is not None:
+            self._note_wait(engine._ring)
         self = answer = None  # as in `_run`, and so in each function that leads here
+
+    # --- What is recorded of it -------------------------------------------------------------------
+
+    def _woken(self, ring):
+        self._woken_by = ring._running
+        if self._woken_by == self._id:
+            self._noted = 0  # at the end of the step that runs, which is not known yet
+            return
+        if self._woken_by == 0 and self._engine._told_of >= 0:
+            self._woken_by = 0x80000000 | self._engine._told_of
+        self._noted = ring._short()
+        if self._steps == 0:
+            self._note_birth(ring, False)
+
+    def _run_recorded(self, ring):
+        # What the step itself may change is read before it.
+        woken_by, ready_at, outer = self._woken_by, self._noted, ring._running
+        ring._running = self._id
+        self._run()
+        ring._running = outer
+        if self._stage == _WAITING and isinstance(self._fut_waiter, Task):
+            task = self._fut_waiter
+            ring._step(1, self._id, task._id, woken_by, ready_at)
+        elif self._stage == _WAITING:
+            ring._step(1, self._id, 0, woken_by, ready_at)
+            self._note_wait(ring)
+        elif self._stage == _SCHEDULED:
+            ring._step(0, self._id, 0, woken_by, ready_at)
+            if self._noted == 0:
+                self._noted = ring._last >> 6 or 1
+        else:
+            how = 4 if self._phase == _CANCELLED else 2 if self._exception is None else 3
+            ring._step(how, self._id, 0, woken_by, ready_at)
+            self._note_death(ring)
+
+    def _note_wait(self, ring):
+        if self._stage == _WAITING and isinstance(self._fut_waiter, Future) and not isinstance(self._fut_waiter, Task):
+            future = self._fut_waiter
+            if future._noted:
+                ring._wait(self._id, future._noted)
+
+    def _identity(self):
+        return self._id
+
+    def _note_birth(self, ring, eager):
+        ring._birth(eager, self._id, self._parent, self._number, ring._name_of_coroutine(self._coro))
+        if self._name is not _UNNAMED:
+            ring._call_name(self._id, self._name)
+
+    def _note_death(self, ring):
+        ring._death(self._id, self._parent, self._number, ring._name_of_coroutine(self._coro))
+        if self._name is not _UNNAMED:
+            ring._call_name(self._id, self._name)
 
     # --- The end ----------------------------------------------------------------------------------
 
-    def _finish(self, result):
+    def _enlist(self):
+        """Be among the live tasks, which are held."""
+        (_strays if self._engine is None else self._engine._live).add(self)
+        if _listed:
+            self.get_name()  # what tools read is put into words now
+            native.enlist(self)
+
+    def _retire(self):
+        """Take no more steps, and be among the live tasks no longer."""
         self._stage = _DONE
-        _live.discard(self)
+        (_strays if self._engine is None else self._engine._live).discard(self)
+        if _listed:
+            native.delist(self)
+
+    def _finish(self, result):
+        self._retire()
         if self._must_cancel:
             # Cancelled during its last step: too late for the coroutine, in time for whoever awaits it.
             self._must_cancel = False
@@ -284,19 +394,19 @@ class Task(Future):
 
     def _overtaken(self):
         """Take no step any more: `Future.set_result(task, …)` has ended the task before its coroutine did."""
-        self._stage = _DONE
-        _live.discard(self)
-        error = InvalidStateError(f"__step(): already done: {self!r}, {self._coro!r}")
-        context = {"message": "A task was given its outcome before its coroutine ended", "exception": error}
-        self._loop.call_exception_handler({**context, "task": self})
+        self._retire()
+        self._loop.call_exception_handler(reports.overtaken(self))
 
     def _die(self, exc):
-        self._stage = _DONE
-        _live.discard(self)
+        self._retire()
         if isinstance(exc, CancelledError):
+            if _explainer is not None and type(self._waiter) is not Task:
+                _explainer.ended(exc)  # no other task will hand it on
             self._exception = exc  # raised again by whoever asks for the result
             Future._cancel(self, None)
             return
+        if _explainer is not None:
+            _explainer.ended(exc)
         Future._fail(self, exc)
         if isinstance(exc, (KeyboardInterrupt, SystemExit)):
             raise exc
@@ -336,6 +446,8 @@ class Task(Future):
         self._log_unretrieved = False
         if self._phase != _PENDING:
             return False
+        if self._engine is not None and self._engine._ring is not None:
+            self._engine._ring._cancel(self._id)
         task = self
         waited = self._fut_waiter
         if isinstance(waited, Task) and _passes_on(waited):
@@ -348,6 +460,8 @@ class Task(Future):
         self._num_cancels_requested += 1
         if task is not self:
             self._count_cancel(task)
+        if _explainer is not None:
+            _explainer.cancelled(task)
         if type(waited) is Future and not native.has_own(waited, "cancel"):
             future = waited
             if future._cancel(msg):
@@ -431,9 +545,9 @@ class Task(Future):
             future._discard_edge(self)
             future._remove_waiter(self)
         else:
-            future_discard_from_awaited_by(waited, self)
+            futures.future_discard_from_awaited_by(waited, self)
             waited.remove_done_callback(self._wakeup)
-            waited.add_done_callback(_pass_over)
+            waited.add_done_callback(futures.pass_over)
 
     def cancelling(self):
         """Return how many cancellations were asked for, less those taken back by `uncancel`."""
@@ -459,7 +573,7 @@ class Task(Future):
 
     def get_name(self):
         """Return the name, a str."""
-        if self._name is None:
+        if self._name is _UNNAMED:
             self._name = f"Task-{self._number}"
         return self._name
 
@@ -478,8 +592,7 @@ class Task(Future):
     def get_stack(self, *, limit=None):
         """Return the frames where the coroutine is suspended, or those of the traceback it ended with.
 
-        Outermost first, at most `limit`; empty if it returned or was cancelled. Of a suspended
-        coroutine only one frame can be told.
+        Outermost first, at most `limit`; empty if it returned or was cancelled. One that is suspended tells one frame.
         """
         return reports.task_stack(self, limit)
 
@@ -488,12 +601,38 @@ class Task(Future):
         reports.print_task_stack(self, limit, file)
 
 
+def explain_to(explainer):
+    """Tell `explainer` of every cancellation, by its `cancelled(task)`, `thrown(task, error)` and `ended(error)`.
+
+    None: tell nobody. It must not raise.
+    """
+    global _explainer
+    _explainer = explainer
+
+
+def show_to_tools(head, place):
+    """Let tasks stand in the interpreter's list, as `observe.mirror` found it; return whether they do."""
+    global _listed
+    _listed = _listed or native.list_tasks(head, place)
+    for task in running.live_tasks() if _listed else ():
+        task._enlist()
+    return _listed
+
+
+def made():
+    """Return how many tasks were made in this process; it begins anew at 2 ** 31."""
+    return _last_id
+
+
 class TaskLoop(Loop):
     """A loop that makes futures and tasks."""
 
     def create_future(self):
         """Return a new future of this loop."""
-        return new_future(self)
+        future = new_future(self)
+        if self._ring is not None:
+            future._noted = self._ring._stock_wait()
+        return future
 
     def create_task(self, coro, *, name=None, context=None, **kwargs):
         """Run a coroutine as a task of this loop.
@@ -501,6 +640,18 @@ class TaskLoop(Loop):
         The keywords are `Task`'s, or those of the loop's task factory, which gets only those that say something.
         """
         return _make_task(self, coro, name, context, kwargs)
+
+
+def create_task(coro, **kwargs):
+    """Start a coroutine in a task of the running loop, and return the task.
+
+    Keywords (`name`, `context`, `eager_start`, or your own) go to the loop's task factory, else to `Task`. It is kept
+    alive until it is done; nobody needs to hold it.
+    """
+    loop = _get_running_loop()
+    if kwargs:
+        return loop.create_task(coro, **kwargs)
+    return loop.create_task(coro)
 
 
 def _make_task(loop, coro, name, context, kwargs):
@@ -524,11 +675,10 @@ def _take_place(loop, task):
     """Make `task` (None: no task) the current one; return the one before."""
     if _current_tasks is None:
         return _swap_current_task(loop, task)
-    previous = _current_tasks.get(loop)
     if task is None:
-        _current_tasks.pop(loop, None)
-    else:
-        _current_tasks[loop] = task
+        return _current_tasks.pop(loop, None)
+    previous = _current_tasks.get(loop)
+    _current_tasks[loop] = task
     return previous
 
 
@@ -539,41 +689,6 @@ def _passes_on(task):
     if type(task) is Task:
         return not native.has_own(task, "cancel")
     return task.cancel == Task.cancel.__get__(task)
-
-
-def _pass_over(future):
-    """A cancellation that is the outcome of what nobody awaits any more is no error to report."""
-    if not future.cancelled() and isinstance(getattr(future, "_exception", None), CancelledError):
-        future.exception()
-
-
-def _nothing():
-    pass
-
-
-def _loop_of(future):
-    get_loop = getattr(future, "get_loop", None)
-    return future._loop if get_loop is None else get_loop()
-
-
-def _own_await(task):
-    return RuntimeError(f"Task cannot await on itself: {reports.safe_repr(task)}")
-
-
-def _wrong_loop(task, awaited):
-    pair = (reports.safe_repr(task), reports.safe_repr(awaited))
-    return RuntimeError("Task {} got Future {} attached to a different loop".format(*pair))
-
-
-def _plain_yield(task, awaited):
-    pair = (reports.safe_repr(task), reports.safe_repr(awaited))
-    return RuntimeError("yield was used instead of yield from in task {} with {}".format(*pair))
-
-
-def _bad_yield(task, answer):
-    if inspect.isgenerator(answer):
-        return RuntimeError(f"yield was used instead of yield from for generator in task {task!r} with {answer!r}")
-    return RuntimeError(f"Task got bad yield: {answer!r}")
 
 
 await_slots.install(Future, Task)

@@ -1,6 +1,6 @@
 cimport cython
 
-from ..engine cimport native
+from ..engine cimport native, syscalls
 from ..engine.handles cimport Watcher
 from ..engine.loop cimport Loop
 

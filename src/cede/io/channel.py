@@ -16,7 +16,7 @@ import errno
 import logging
 import os
 
-from ..engine import native
+from ..engine import native, syscalls
 from ..engine.handles import Watcher
 from .stock_streams import keep_rest
 
@@ -25,6 +25,8 @@ logger = logging.getLogger("asyncio")
 OPEN = 0
 CLOSING = 1
 LOST = 2
+
+READ_SIZE = 64 * 1024  # bytes; the memory that all transports of a loop read into
 
 _OPEN = OPEN
 _LOST = LOST
@@ -37,6 +39,8 @@ class Channel(Watcher):
         native.drop_empty_dict(self)
         self._interest = 0
         self._loop = loop
+        if loop._read_memory is None:
+            loop._read_memory = syscalls.read_buffer(READ_SIZE)
         self._fd = fd
         self._protocol = None
         self._facts = extra  # dict of what get_extra_info knows, or None
@@ -165,6 +169,8 @@ class Channel(Watcher):
     def _lose(self, exc):
         """Enter LOST: nothing moves any more, and the protocol is told in the next turn."""
         self._state = _LOST
+        if self._loop._ring is not None:
+            self._loop._ring._bytes(3 if exc is None else 4, self._fd, 0)
         if not self._loop.is_closed():
             self._update_interest()
             self._soon(self._call_connection_lost, exc)
@@ -195,3 +201,6 @@ def asked(question):
         return question()
     except OSError:
         return None
+
+
+syscalls.learn_sockets()

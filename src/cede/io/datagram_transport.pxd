@@ -5,7 +5,6 @@ from .endpoint cimport Endpoint
 from .write_buffer cimport as_bytes
 
 cdef int _LARGEST, _LARGEST_UNIX, _OVERHEAD, _MOST_PER_EVENT, _CALM_EVENTS, _WRITES_BEFORE_WARNING
-cdef object _BUFFER
 cdef int _READABLE, _WRITABLE, _OPEN, _CLOSING, _LOST
 
 cdef class DatagramTransport(Endpoint):

@@ -13,13 +13,13 @@ from asyncio.trsock import TransportSocket
 
 from ..engine import native, syscalls
 from ..engine.pollers.base import READABLE, WRITABLE
-from .channel import CLOSING, LOST, OPEN, asked
+from .channel import CLOSING, LOST, OPEN, READ_SIZE, asked
 from .endpoint import Endpoint
 from .write_buffer import as_bytes
 
 logger = logging.getLogger("asyncio")
 
-_LARGEST = 64 * 1024  # bytes; no IP datagram is larger
+_LARGEST = READ_SIZE  # bytes; no IP datagram is larger
 _LARGEST_UNIX = 256 * 1024  # bytes; asyncio's
 _OVERHEAD = 8  # bytes that flow control counts for each datagram, as even an empty one takes memory
 _MOST_PER_EVENT = 32  # datagrams taken before others have their turn
@@ -27,7 +27,6 @@ _CALM_EVENTS = 16  # events of one datagram each, after trying for a second one 
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
 
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
-_BUFFER = syscalls.read_buffer(_LARGEST)
 
 _READABLE = READABLE
 _WRITABLE = WRITABLE
@@ -157,9 +156,12 @@ class DatagramTransport(Endpoint):
     def _take(self):
         """Receive one datagram: it and its sender's address, or None if there is none."""
         if self._is_internet:
-            pair = syscalls.receive_from(self._file, self._fd, _BUFFER, self._largest, self._last, self._known)
+            memory = self._loop._read_memory
+            pair = syscalls.receive_from(self._file, self._fd, memory, self._largest, self._last, self._known)
             if pair is not None:
                 self._known = pair[1]
+                if self._loop._ring is not None:
+                    self._loop._ring._bytes(0, self._fd, len(pair[0]))
             return pair
         try:
             return self._file.recvfrom(self._largest)
@@ -214,6 +216,8 @@ class DatagramTransport(Endpoint):
 
     def _send(self, data, address):
         """Send one datagram; return False if the kernel has no room for it."""
+        if self._loop._ring is not None:
+            self._loop._ring._bytes(1, self._fd, len(data))
         try:
             if self._is_connected or (address is None and self._has_peer()):
                 self._file.send(data)

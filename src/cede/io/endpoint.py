@@ -87,7 +87,7 @@ class Endpoint(Channel):
 
     def _abandoned(self):
         """What each subclass calls in its `__del__`, which compiled classes do not inherit."""
-        if self._connected and self._file is not None:
+        if self._connected and self._file is not None and not self._is_gone():
             warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
             self._file.close()
 

@@ -81,6 +81,8 @@ class Listener(Watcher):
                 return
             if accepted is None:
                 return
+            if self._loop._ring is not None:
+                self._loop._ring._bytes(2, accepted[0].fileno(), 0)
             self._hand_on(accepted[0], accepted[1])
 
     def _accept(self):

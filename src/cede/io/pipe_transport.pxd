@@ -2,7 +2,6 @@ from ..engine cimport syscalls
 from .endpoint cimport Endpoint
 from .write_buffer cimport WriteBuffer, as_bytes
 
-cdef object _BUFFER
 cdef int _READ_SIZE, _WRITES_BEFORE_WARNING
 cdef int _OPEN, _CLOSING, _LOST
 

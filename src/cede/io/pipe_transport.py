@@ -15,16 +15,14 @@ import sys
 
 from ..engine import own_calls, syscalls
 from .blocking import give_back, take
-from .channel import CLOSING, LOST, OPEN, Channel
+from .channel import CLOSING, LOST, OPEN, READ_SIZE, Channel
 from .endpoint import Endpoint
 from .write_buffer import WriteBuffer, as_bytes
 
 logger = logging.getLogger("asyncio")
 
-_READ_SIZE = 64 * 1024  # bytes; what a pipe holds unless somebody widened it
+_READ_SIZE = READ_SIZE  # bytes; what a pipe holds unless somebody widened it
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost pipe are logged from the fifth on
-
-_BUFFER = syscalls.read_buffer(_READ_SIZE)
 
 _OPEN = OPEN
 _CLOSING = CLOSING
@@ -95,7 +93,7 @@ class ReadPipeTransport(Endpoint):
         if not self._is_reading() or self._end_if_gone():
             return
         try:
-            data = syscalls.read(self._fd, _BUFFER, _READ_SIZE)
+            data = syscalls.read(self._fd, self._loop._read_memory, _READ_SIZE)
         except (OSError, MemoryError) as exc:
             if getattr(exc, "errno", 0) == errno.EIO:  # a terminal whose other side has hung up
                 self._debug_error(exc, "Fatal read error on pipe transport")
@@ -106,6 +104,8 @@ class ReadPipeTransport(Endpoint):
         if data is None:
             return
         if data:
+            if self._loop._ring is not None:
+                self._loop._ring._bytes(0, self._fd, len(data))
             self._protocol.data_received(data)
             return
         if self._loop.get_debug():
@@ -227,11 +227,15 @@ class WritePipeTransport(Endpoint):
             return
         if self._end_if_gone():
             return
+        waiting = self._out.size
         try:
-            if self._out._write(self._fd, None, data):
-                return
+            done = self._out._write(self._fd, None, data)
         except OSError as exc:
             self._write_failed(exc)
+            return
+        if self._loop._ring is not None:
+            self._note_sent(waiting + len(data))
+        if done:
             return
         self._waiting = self._out.size
         self._update_interest()
@@ -241,6 +245,11 @@ class WritePipeTransport(Endpoint):
         """Send each of the chunks."""
         self.write(b"".join(list_of_data))
 
+    def _note_sent(self, waiting):
+        """Let the recording know how much of `waiting` bytes is sent."""
+        if waiting > self._out.size:
+            self._loop._ring._bytes(1, self._fd, waiting - self._out.size)
+
     def _write_failed(self, exc):
         self._debug_error(exc, "Fatal write error on pipe transport")
         self._force_close(exc)
@@ -248,10 +257,13 @@ class WritePipeTransport(Endpoint):
     def _write_ready(self):
         if self._state == _LOST or self._end_if_gone():
             return
+        waiting = self._out.size
         try:
             self._out._send(self._fd, None)
         except OSError as exc:
             self._write_failed(exc)
+        if self._loop._ring is not None and self._state != _LOST:
+            self._note_sent(waiting)
         self._waiting = self._out.size
         if self._state == _LOST:
             return

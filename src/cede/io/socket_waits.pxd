@@ -1,14 +1,13 @@
 cimport cython
 
 from ..engine cimport native, syscalls
-from ..engine.futures cimport Future, new_future
+from ..engine.futures cimport Future, new_future, note_wait
 from ..engine.handles cimport Watcher
 from ..engine.descriptors cimport Callbacks
 from ..engine.loop cimport Loop
 from ..engine.pollers.base cimport Poller
 
 cdef Py_ssize_t _MOST
-cdef object _BUFFER
 
 @cython.locals(waits=SocketWaits, fd=int)
 cpdef SocketWaits waits_of(Loop loop, object sock)

@@ -15,9 +15,10 @@ import socket
 import weakref
 
 from ..engine import native, syscalls
-from ..engine.futures import new_future, release
+from ..engine.futures import new_future, note_wait, release
 from ..engine.handles import Watcher
 from ..engine.pollers.base import EDGE, READABLE, WRITABLE
+from ..engine.waited import SOCKET
 
 try:
     from ssl import SSLSocket
@@ -28,7 +29,7 @@ except ImportError:  # a Python without OpenSSL
 
 
 _MOST = 1 << 30  # bytes received at once by the short road
-_BUFFER = syscalls.read_buffer(256 * 1024)
+_MEMORY_SIZE = 256 * 1024  # bytes; more at once are received into memory of their own
 
 
 def refuse_tls_socket(sock):
@@ -63,6 +64,8 @@ class SocketWaits(Watcher):
     def _init(self, loop, sock, fd):
         self._interest = 0
         self._loop = loop
+        if loop._wait_memory is None:
+            loop._wait_memory = syscalls.read_buffer(_MEMORY_SIZE)
         self._fd = fd
         self._sock = weakref.ref(sock, self._forget)
         self._plain = type(sock) is socket.socket  # whether the system's calls are all its methods do
@@ -81,7 +84,7 @@ class SocketWaits(Watcher):
     def receive(self, sock, size):
         """Return up to `size` bytes, b"" at the end of the stream, None if nothing is there yet."""
         if self._plain and type(size) is int and 0 <= size <= _MOST:
-            return syscalls.receive(sock, self._fd, _BUFFER, size)
+            return syscalls.receive(sock, self._fd, self._loop._wait_memory, size)
         try:
             return sock.recv(size)
         except (BlockingIOError, InterruptedError):
@@ -110,6 +113,7 @@ class SocketWaits(Watcher):
         loop = self._loop
         loop._unclaimed(self._fd)
         ready = new_future(loop)
+        note_wait(ready, SOCKET, self._fd)
         if self._fd in loop._callbacks:
             self._share(direction, ready)
             return ready

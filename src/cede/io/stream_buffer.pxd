@@ -1,7 +1,7 @@
 cimport cython
 
 from ..engine cimport native
-from ..engine.futures cimport Future, new_future
+from ..engine.futures cimport Future, new_future, note_wait
 from ..engine.loop cimport Loop
 
 cdef Py_ssize_t _SMALL

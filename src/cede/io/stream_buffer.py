@@ -21,9 +21,10 @@ import sys
 from collections import deque
 
 from ..engine import native, reports
-from ..engine.futures import Future, new_future
+from ..engine.futures import Future, new_future, note_wait
 from ..engine.loop import Loop
 from ..engine.running import get_event_loop
+from ..engine.waited import READ
 
 DEFAULT_LIMIT = 64 * 1024  # bytes; asyncio's
 
@@ -401,7 +402,9 @@ class StreamBuffer:
                 last._asyncio_future_blocking = False
                 last._awaited_by = None
                 return last
-        return new_future(self._loop)
+        waiter = new_future(self._loop)
+        note_wait(waiter, READ)
+        return waiter
 
     # --- asyncio: private, and yet read and even written by programs ----------------------------------
 

@@ -16,7 +16,9 @@ import logging
 import warnings
 
 from ..engine import native
+from ..engine.futures import note_wait
 from ..engine.running import get_event_loop
+from ..engine.waited import DRAIN
 from .stream_buffer import StreamBuffer
 from .stream_transport import StreamTransport
 
@@ -86,6 +88,7 @@ class FlowControl:
         if self._drain_waiters is None:
             self._drain_waiters = {}
         waiter = self._loop.create_future()
+        note_wait(waiter, DRAIN)
         self._drain_waiters[waiter] = None
         return waiter
 

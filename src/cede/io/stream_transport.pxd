@@ -9,7 +9,6 @@ from .write_buffer cimport WriteBuffer, as_bytes
 cdef int _OPEN, _CLOSING, _LOST
 cdef int _READ_SIZE, _LARGE_READ_SIZE, _SMALL_READ, _READS_PER_EVENT, _WRITES_BEFORE_WARNING
 cdef int _READABLE, _WRITABLE, _HANGUP
-cdef object _shared_buffer
 
 cdef class StreamTransport(Channel):
     cdef int _events

@@ -3,7 +3,7 @@
 A write is sent at once, unless something waits: then it waits behind that until the kernel has room.
 `writelines` sends its chunks in one system call, so that a header and its body are one packet.
 
-Reads go into a buffer that all transports share, and become a `bytes` of the exact size; a stream
+Reads go into memory that all transports of a loop share, and become a `bytes` of the exact size; a stream
 that keeps filling it is read straight into large `bytes` of its own.
 
 Its states are a channel's (`channel.py`). It is CLOSING also after the peer's EOF, unless kept half-open.
@@ -20,7 +20,7 @@ from asyncio.trsock import TransportSocket
 from ..engine import native, syscalls
 from ..engine.futures import new_future
 from ..engine.pollers.base import HANGUP, READABLE, WRITABLE
-from .channel import CLOSING, LOST, OPEN, Channel, asked
+from .channel import CLOSING, LOST, OPEN, READ_SIZE, Channel, asked
 from .write_buffer import WriteBuffer, as_bytes
 
 logger = logging.getLogger("asyncio")
@@ -29,9 +29,9 @@ _OPEN = OPEN
 _CLOSING = CLOSING
 _LOST = LOST
 
-_READ_SIZE = 64 * 1024  # bytes; the shared buffer
-_LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's `max_size`, for streams that fill the shared buffer
-_SMALL_READ = 32 * 1024  # bytes; less than that, and the shared buffer will do again
+_READ_SIZE = READ_SIZE  # bytes; the memory that all transports of a loop read into
+_LARGE_READ_SIZE = 256 * 1024  # bytes; asyncio's `max_size`, for streams that fill that memory
+_SMALL_READ = 32 * 1024  # bytes; less than that, and that memory will do again
 _READS_PER_EVENT = 4  # how often a stream that fills its buffer is read before others have their turn
 _WRITES_BEFORE_WARNING = 5  # asyncio: writes to a lost connection are logged from the fifth on
 
@@ -41,8 +41,6 @@ _HANGUP = HANGUP
 
 # asyncio: its words, which tests of programs match.
 _WRITABLE_DATA = "a bytes, bytearray, or memoryview object" if sys.version_info >= (3, 14) else "a bytes-like object"
-
-_shared_buffer = syscalls.read_buffer(_READ_SIZE)
 
 # Until a process has once freed a large block, glibc's malloc maps and unmaps each one anew: an echo of 100 KiB takes
 # twice as long. So one is freed here, which is never touched; the allocator then keeps as much at hand.
@@ -248,7 +246,7 @@ class StreamTransport(Channel):
         while left:
             left -= 1
             try:
-                data = syscalls.receive(self._sock, self._fd, _shared_buffer, self._read_size)
+                data = syscalls.receive(self._sock, self._fd, self._loop._read_memory, self._read_size)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as exc:
@@ -260,6 +258,8 @@ class StreamTransport(Channel):
                 self._eof_came()
                 return
             count = len(data)
+            if self._loop._ring is not None:
+                self._loop._ring._bytes(0, self._fd, count)
             full = count == self._read_size
             if full:
                 self._read_size = self._most_read
@@ -298,6 +298,8 @@ class StreamTransport(Channel):
         if count == 0:
             self._eof_came()
             return
+        if self._loop._ring is not None:
+            self._loop._ring._bytes(0, self._fd, count)
         try:
             native.call_method(self._context, self._protocol, "buffer_updated", count)
         except (SystemExit, KeyboardInterrupt):
@@ -375,15 +377,23 @@ class StreamTransport(Channel):
 
     def _write(self, data):
         """Send `data` (bytes, not empty); what the kernel does not take now waits."""
+        waiting = self._out.size
         try:
-            if self._out._write(self._fd, self._sock, data):
-                return
+            done = self._out._write(self._fd, self._sock, data)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self._fatal_error(exc, "Fatal write error on socket transport")
             return
-        self._wait_for_room()
+        if self._loop._ring is not None:
+            self._note_sent(waiting + len(data))
+        if not done:
+            self._wait_for_room()
+
+    def _note_sent(self, waiting):
+        """Let the recording know how much of `waiting` bytes is sent."""
+        if waiting > self._out.size:
+            self._loop._ring._bytes(1, self._fd, waiting - self._out.size)
 
     def _write_all(self, chunks):
         """Send the chunks together, unless something waits already."""
@@ -402,6 +412,7 @@ class StreamTransport(Channel):
 
     def _send(self):
         """Give the kernel what it takes; act on what then holds."""
+        waiting = self._out.size
         try:
             self._out._send(self._fd, self._sock)
         except (SystemExit, KeyboardInterrupt):
@@ -409,6 +420,8 @@ class StreamTransport(Channel):
         except BaseException as exc:
             self._fatal_error(exc, "Fatal write error on socket transport")
             return
+        if self._loop._ring is not None:
+            self._note_sent(waiting)
         if self._out.size:
             self._wait_for_room()
         # Order: a protocol that is resumed may write more, and only then is it seen whether all is sent.

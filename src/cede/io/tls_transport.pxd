@@ -8,6 +8,8 @@ cdef int _OPEN, _SHUTTING_DOWN, _LOST, _HANDSHAKING
 cdef int _READABLE, _WRITABLE, _HANGUP
 cdef int _RECORD, _MOST_AT_ONCE, _BUFFER_SIZE, _WRITES_BEFORE_WARNING
 
+cdef object _memory_of(Loop loop)
+
 cdef class TlsTransport(StreamTransport):
     cdef object _ssl_object
     cdef object _tls

@@ -28,7 +28,6 @@ import errno
 import logging
 import os
 import ssl
-import weakref
 from asyncio.constants import _SendfileMode
 from asyncio.sslproto import _SSLProtocolTransport
 from ssl import SSLEOFError, SSLWantReadError, SSLWantWriteError, SSLZeroReturnError
@@ -60,17 +59,12 @@ _WRITES_BEFORE_WARNING = 5
 _OPENSSL_3 = ssl.OPENSSL_VERSION_INFO >= (3,)
 _LEARNED_LATE = {"peercert": "getpeercert", "cipher": "cipher", "compression": "compression"}
 
-_buffers = weakref.WeakKeyDictionary()  # {loop: memory for reading}
 
-
-def _buffer_of(loop):
-    # One a loop: OpenSSL releases the GIL while it reads, so loops of other threads must not share it.
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = memoryview(bytearray(_BUFFER_SIZE))
-        # glibc learns from the first large block that is freed not to give such blocks back to the system each time.
-        bytes(4 * _BUFFER_SIZE)
-    return buffer
+def _memory_of(loop):
+    """What all TLS of a loop reads into. OpenSSL lets other threads run meanwhile: they have loops of their own."""
+    if loop._tls_memory is None:
+        loop._tls_memory = memoryview(bytearray(_BUFFER_SIZE))
+    return loop._tls_memory
 
 
 class TlsTransport(StreamTransport):
@@ -96,7 +90,7 @@ class TlsTransport(StreamTransport):
         self._needs = _READABLE  # what the handshake or the shutdown waits for
         self._read_needs = _READABLE  # what reading waits for; WRITABLE while OpenSSL must write first
         self._write_needs = _WRITABLE
-        self._memory = _buffer_of(self._loop)
+        self._memory = _memory_of(self._loop)
         self._unread = False  # True iff bytes wait where no poller tells of them
         self._read_error = None  # what reading met behind data that was not handed on yet
         self._no_answer = False  # True iff the peer's end came without close_notify: it sends none now

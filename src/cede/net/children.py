@@ -21,7 +21,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine import own_calls
-from ..engine.futures import release
+from ..engine.futures import note_wait, release
+from ..engine.waited import PROCESS
 from ..io.pipe_transport import ReadPipeTransport, WritePipeTransport
 from .popen import popen
 
@@ -129,6 +130,8 @@ class TimerWatch:
 
 def watch(loop: Any, process: Any, ended: Callable[[int | None], None]) -> Any:
     """Have `ended(returncode)` called in the loop when the child has ended."""
+    if loop._machine is not None:
+        return loop._machine.watch_child(loop, process, ended)
     if hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal"):
         try:
             return PidfdWatch(loop, process, ended)
@@ -311,6 +314,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         if self._returncode is not None:
             return self._returncode
         waiter = self._loop.create_future()
+        note_wait(waiter, PROCESS, self._pid or 0)
         self._waiters.add(waiter)
         try:
             return await waiter

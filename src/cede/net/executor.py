@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine import own_calls
-from ..engine.futures import release
+from ..engine.futures import note_wait, release
+from ..engine.waited import EXECUTOR
 from .awaiting import next_turn
 
 
@@ -123,9 +124,10 @@ def _tell(loop: Any, callback: Callable[..., Any], *args: Any) -> None:
 # --- From a thread's future to the loop's --------------------------------------------------------
 
 
-def wrap_future(loop: Any, source: concurrent.futures.Future[Any]) -> Any:
+def wrap_future(loop: Any, source: concurrent.futures.Future[Any], what: int = EXECUTOR) -> Any:
     """Return a future of `loop` that ends as `source` does. Cancelling it cancels `source`."""
     future = loop.create_future()
+    note_wait(future, what)
     future.add_done_callback(functools.partial(_pass_on_cancellation, source))
     source.add_done_callback(functools.partial(_hand_over, loop, future))
     return future

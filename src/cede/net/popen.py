@@ -15,14 +15,10 @@ from ..engine import own_calls
 
 
 class _System:
-    """`os`, with the calls that are cede's own."""
-
-    read = staticmethod(own_calls.read)
-    waitpid = staticmethod(own_calls.waitpid)
-    close = staticmethod(own_calls.close)
+    """`os`, with the calls that are cede's own: what stands for them now, as a simulated world exchanges these, too."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
+        return getattr(own_calls if name in ("read", "waitpid", "close") else os, name)
 
 
 class _Popen(subprocess.Popen[bytes]):

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..engine.waited import RESOLVE
 from .executor import wrap_future
 
 logger = logging.getLogger("asyncio")
@@ -193,7 +194,7 @@ def _in_thread(loop: Any, func: Callable[..., Any], *args: Any) -> Any:
     loop._check_closed()
     if loop._lookups is None:
         loop._lookups = LookupThreads()
-    return wrap_future(loop, loop._lookups.submit(func, *args))
+    return wrap_future(loop, loop._lookups.submit(func, *args), RESOLVE)
 
 
 # --- The loop's methods --------------------------------------------------------------------------
@@ -203,6 +204,9 @@ async def getaddrinfo(
     loop: Any, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
 ) -> list[AddrInfo]:
     """`socket.getaddrinfo` without blocking the loop."""
+    if loop._machine is not None:
+        infos: list[AddrInfo] = await loop._machine.getaddrinfo(loop, host, port, family, type, proto, flags)
+        return infos
     lookup = socket.getaddrinfo if not loop.get_debug() else _timed_getaddrinfo(loop)
     if _answered_at_once(host, port):
         if host is not None:
@@ -213,6 +217,8 @@ async def getaddrinfo(
 
 async def getnameinfo(loop: Any, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
     """`socket.getnameinfo` without blocking the loop."""
+    if loop._machine is not None:
+        return socket.getnameinfo(sockaddr, flags)  # the simulated one, which does not block
     return await _in_thread(loop, socket.getnameinfo, sockaddr, flags)
 
 

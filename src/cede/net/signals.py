@@ -49,6 +49,9 @@ def add_signal_handler(loop: Any, sig: int, callback: Callable[..., Any], *args:
         raise TypeError("coroutines cannot be used with add_signal_handler()")
     _check_signal(sig)
     loop._check_closed()
+    if loop._machine is not None:  # a simulated one: its signals come from the world
+        loop._signal_handlers[sig] = (callback, args, contextvars.copy_context())
+        return
     try:
         # Order: first the descriptor, since this refuses every thread but the main one.
         signal.set_wakeup_fd(loop._waker.fileno(), warn_on_full_buffer=False)
@@ -72,6 +75,8 @@ def remove_signal_handler(loop: Any, sig: int) -> bool:
     _check_signal(sig)
     if loop._signal_handlers.pop(sig, None) is None:
         return False
+    if loop._machine is not None:
+        return True
     default = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
     try:
         signal.signal(sig, default)

@@ -17,7 +17,8 @@ import sys
 from typing import Any
 
 from ..engine import own_calls
-from ..engine.futures import release
+from ..engine.futures import note_wait, release
+from ..engine.waited import CONNECT
 from ..io.socket_waits import waits_of
 from .resolve import is_literal, resolve
 
@@ -156,7 +157,9 @@ async def sock_connect(loop: Any, sock: socket.socket, address: Any) -> None:
         # A unix listener whose queue is full: nothing was begun, and no event will tell of room in it.
         await _pause(loop, pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
-    await waits.writable()
+    connected = waits.writable()
+    note_wait(connected, CONNECT, sock.fileno())
+    await connected
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code != 0:
         raise OSError(code, f"Connect call failed {address}")

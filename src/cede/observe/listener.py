@@ -19,10 +19,17 @@ import sys
 import threading
 
 from . import processes
-from .snapshot import as_text
+from .folders import own_folder
+from .leaked import find_in_child
+from .mirror import show_tasks
+from .snapshot import as_parts
+from .takers import note_takers
+
+LEAKS = b"leaks"
+"""What one asks who wants to know the tasks that can never go on, too; who asks nothing gets the rest."""
 
 _PATIENCE = 2  # seconds for one who asked to take the answer
-_LONGEST_PATH = 107 if sys.platform == "linux" else 103  # bytes, of a socket's
+_PARTS = 500  # of an answer that are sent at once
 
 _listener: socket.socket | None = None
 _thread: threading.Thread | None = None
@@ -30,9 +37,14 @@ _path = ""  # of the socket; "" while there is none
 
 
 def listen() -> None:
-    """Begin to answer, in this process and in every one forked off it. Doing it twice changes nothing."""
+    """Begin to answer, in this process and in every one forked off it. Doing it twice changes nothing.
+
+    From now on the interpreter's own tools see the tasks, too (`mirror`), and asyncio's locks have a holder (`takers`).
+    """
     if _listener is not None:
         return
+    show_tasks()
+    note_takers()
     _open()
     atexit.register(close)
     os.register_at_fork(after_in_child=_open_in_child)
@@ -53,13 +65,6 @@ def close() -> None:
     assert _thread is not None
     _thread.join(timeout=1)
     listener.close()
-
-
-def folder_for(uid: int, runtime_folder: str | None) -> str:
-    """Return where the sockets of a user's processes are; `runtime_folder` is what XDG_RUNTIME_DIR says."""
-    if runtime_folder and len(os.fsencode(runtime_folder)) + len("/cede/4194304.sock") <= _LONGEST_PATH:
-        return os.path.join(runtime_folder, "cede")
-    return f"/tmp/cede-{uid}"
 
 
 def socket_name(pid: int) -> str:
@@ -88,13 +93,7 @@ def _open_in_child() -> None:
 
 
 def _bind() -> tuple[str, socket.socket]:
-    uid = os.geteuid()
-    folder = folder_for(uid, os.environ.get("XDG_RUNTIME_DIR"))
-    os.makedirs(folder, 0o700, exist_ok=True)
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid:
-        raise PermissionError(f"{folder} belongs to somebody else")
-    os.chmod(folder, 0o700)
+    folder = own_folder()
     _remove_stale(folder)
     path = os.path.join(folder, socket_name(os.getpid()))
     _remove(path)
@@ -147,7 +146,17 @@ def _answer(connection: socket.socket) -> None:
     connection.settimeout(_PATIENCE)
     peer = processes.peer_of(connection)
     if (peer[1] in (0, os.geteuid())) if peer is not None else _is_closed(os.path.dirname(_path)):
-        connection.sendall(as_text().encode())
+        parts = as_parts(find_in_child() if _question(connection) == LEAKS else None)
+        for place in range(0, len(parts), _PARTS):  # not all at once: encoding holds the interpreter's lock
+            connection.sendall("".join(parts[place : place + _PARTS]).encode())
+
+
+def _question(connection: socket.socket) -> bytes:
+    """Return what is asked; who has asked sends no more."""
+    try:
+        return connection.recv(len(LEAKS))
+    except TimeoutError:
+        return b""
 
 
 def _is_closed(folder: str) -> bool:

@@ -45,6 +45,40 @@ def variable_of(pid: int, name: str) -> str | None:
     return None if value is None else os.fsdecode(value)
 
 
+def state_of(pid: int) -> str:
+    """Return what a process's main thread does, in Linux's letters: R runs, S sleeps, T is stopped; "" if not told."""
+    try:
+        with open(f"{_PROC}/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def program_of(pid: int) -> str:
+    """Return the path of the program that a process runs; "" where it is not told."""
+    try:
+        return os.readlink(f"{_PROC}/{pid}/exe").removesuffix(" (deleted)") if _PROC else ""
+    except OSError:
+        return ""
+
+
+def threads_of(pid: int) -> int:
+    """Return how many threads a process has; 0 where it is not told."""
+    try:
+        return len(os.listdir(f"{_PROC}/{pid}/task")) if _PROC else 0
+    except OSError:
+        return 0
+
+
+def files_of(pid: int, part: str) -> list[str]:
+    """Return the files that are mapped into a process, and whose path has this part; none where it is not told."""
+    try:
+        with open(f"{_PROC}/{pid}/maps", encoding="utf-8", errors="replace") as file:
+            return [line.split(maxsplit=5)[-1].strip() for line in file if part in line]
+    except OSError:
+        return []
+
+
 def root_of(pid: int) -> str:
     """Return the path to the root of a process's files, which are others than ours in a container; "" for the same."""
     return f"{_PROC}/{pid}/root" if _PROC else ""
@@ -57,3 +91,23 @@ def peer_of(sock: socket.socket) -> tuple[int, int] | None:
     told = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(_CREDENTIALS))
     pid, uid, _ = struct.unpack(_CREDENTIALS, told)
     return pid, uid
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process; "" where it is not told."""
+    try:
+        with open(f"{_PROC}/{pid}/cmdline", "rb") as file:
+            return os.fsdecode(file.read()).rstrip("\0").replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def with_file(part: str) -> list[int]:
+    """Return the processes, of those that may be asked, into which a file is mapped whose path has this part."""
+    found = []
+    for name in os.listdir(_PROC) if _PROC else ():
+        if not name.isdecimal():
+            continue
+        if files_of(int(name), part):
+            found.append(int(name))
+    return found

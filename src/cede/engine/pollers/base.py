@@ -14,6 +14,8 @@ An interest may have EDGE in it: then it is enough to tell of changes. A poller 
 the others the bit means nothing.
 """
 
+from .. import native
+
 READABLE = 1
 WRITABLE = 4
 HANGUP = 8
@@ -25,6 +27,8 @@ class Poller:
 
     `wait` hands each watcher what came through `handles.deliver(watcher, events)`.
     """
+
+    # _pulse: the loop's that asks, or None
 
     @property
     def tells_changes(self):
@@ -49,6 +53,16 @@ class Poller:
     def wait(self, timeout):
         """Wait at most `timeout` seconds (negative: for ever; 0: only look) and tell the watchers."""
         raise NotImplementedError
+
+    def answered(self, events=0):
+        """To be called by `wait` when the kernel has told of so many descriptors, and no watcher of it yet."""
+        if self._pulse is not None:
+            self._pulse._come_back(events)
+
+    def tells_of(self, fd):
+        """To be called by `wait` before it tells the watcher of a descriptor: whose turn it is, for who records."""
+        if self._pulse is not None:
+            self._pulse._told_of = fd
 
     def forked(self):
         """Called in a forked child: from now on leave alone what the kernel shares with the parent."""
@@ -83,3 +97,6 @@ def descriptor(fileobj):
     if fd < 0:
         raise ValueError(f"Invalid file descriptor: {fd}")
     return fd
+
+
+native.declare(Poller, {"_pulse": None})

@@ -2,6 +2,7 @@ cimport cython
 
 from .. cimport syscalls
 from ..handles cimport Watcher
+from ..pulse cimport Pulse
 from .base cimport Poller
 
 from libc.stdint cimport uint32_t
@@ -26,7 +27,9 @@ cdef class EpollPoller(Poller):
     @cython.locals(watchers=list, before=Watcher)
     cdef object _remember(self, Py_ssize_t fd, Watcher watcher, int interest)
 
-    @cython.locals(count=int, index=int, fd=int, watcher=Watcher, bits=uint32_t, events=int, removals=uint32_t)
+    @cython.locals(
+        count=int, index=int, fd=int, watcher=Watcher, bits=uint32_t, events=int, removals=uint32_t, pulse=Pulse
+    )
     cdef object _wait(self, double timeout)
     @cython.locals(fd=Py_ssize_t, watcher=Watcher)
     cdef object _begin_anew(self)

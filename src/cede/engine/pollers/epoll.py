@@ -110,6 +110,9 @@ class EpollPoller(Poller):
             self._begin_anew()
         removals = self._removals
         count = syscalls.epoll_wait(self._epoll, self._fd, self._buffer, timeout)
+        pulse = self._pulse
+        if pulse is not None:
+            pulse._come_back(count)
         for index in range(count):
             fd, bits = syscalls.event(self._buffer, index)
             watcher = self._watchers[fd]
@@ -123,6 +126,8 @@ class EpollPoller(Poller):
             else:
                 events = _meaning(bits)
             if events & watcher._interest:
+                if pulse is not None:
+                    pulse._told_of = fd
                 watcher._on_ready(events & (watcher._interest | _HANGUP))
 
     def _begin_anew(self):

@@ -59,10 +59,12 @@ class SelectorPoller(Poller):
 
     def wait(self, timeout):
         ready = self.selector.select(None if timeout < 0 else timeout)
+        self.answered(len(ready))
         registered = self.selector.get_map()
         for key, mask in ready:
             current = registered.get(key.fd)
             if current is not None and current.data is key.data:
+                self.tells_of(key.fd)
                 deliver(key.data, from_selector(mask & key.events))
 
     def forked(self):

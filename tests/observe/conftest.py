@@ -1,0 +1,15 @@
+"""What tests of recordings and of what looks at programs share."""
+
+from __future__ import annotations
+
+import pytest
+
+from cede import observe
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for rings of this test's own; nothing is recorded after it."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    yield tmp_path / "cede"
+    observe.stop()

@@ -1,0 +1,1 @@
+"""The zoo: small programs with a mistake that people make, each with its mended twin."""
