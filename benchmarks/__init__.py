@@ -21,6 +21,7 @@ The files, in the order in which a measurement passes through them:
     results.py     the JSON files in docs/performance/
     report.py      the tables
     profiling.py   one row under callgrind, perf or py-spy
+    counting.py    rows in instructions, by callgrind: with a trick of cede's and without, or of two trees
 
 Law: a wrong answer is never a number. A run that gives one, crashes or does not end becomes a
 dash in the table, and the reason stands below it.

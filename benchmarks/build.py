@@ -87,6 +87,17 @@ def drive() -> ModuleType:
 
 
 @cache
+def counter() -> Path:
+    """Return the path of the library that tells callgrind where to begin and end: valgrind's headers must be here."""
+    path = directory() / "count.so"
+    if not path.exists():
+        half_done = path.with_suffix(f".{os.getpid()}")
+        _command(_compiler(), "-O2", "-shared", "-fPIC", "-o", half_done, SOURCES / "count.c")
+        half_done.rename(path)
+    return path
+
+
+@cache
 def certificate() -> tuple[Path, Path]:
     """Return the paths of a self-signed certificate for localhost and its key."""
     cert, key = directory() / "cert.pem", directory() / "key.pem"

@@ -21,6 +21,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Library": ("timeouts", "queues", "locks", "combinators", "generators", "executor", "startup"),
     "Sockets": ("tcp", "streams", "sock_methods", "tls", "unix", "udp", "closing", "bulk", "pipes", "subprocesses"),
     "HTTP": ("http",),
+    "Simulation": ("worlds",),
     "Memory": ("memory", "idle"),
 }
 

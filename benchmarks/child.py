@@ -13,7 +13,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from . import build, catalogue, peers
+from . import build, catalogue, counting, peers
 from .clients import MARK
 from .row import Meter, Row, WrongAnswer
 
@@ -51,6 +51,8 @@ def serve(row: Row, package: ModuleType, loop_factory: Any) -> None:
     """Start the row's server and stay."""
 
     async def main() -> None:
+        if counter := counting.counter():
+            counter.begin()  # and ends when the process does
         started = await row.run()
         tell(pid=os.getpid(), address=address_of(started))
         await package.get_running_loop().create_future()
@@ -63,17 +65,17 @@ def measure(row: Row, package: ModuleType, peer: peers.Peer, loop_factory: Any, 
     """Run the row's program and print what it measured."""
     imports = ", ".join(dict.fromkeys((peer.package, peer.module)))
     factory = (peer.factory or "None").replace(":", ".")
-    measured = Meter(scale, loop_factory, imports, factory)
+    measured = Meter(scale, loop_factory, imports, factory, counter=counting.counter())
     meters = [Meter(scale * WARMUP, loop_factory, imports, factory), measured] if row.warmup else [measured]
     if inspect.iscoroutinefunction(row.run):
         with package.Runner(loop_factory=loop_factory) as runner:
             for meter in meters:
                 runner.run(row.run(meter, **row.variant))
-            tell(values=measured.values, wall_ns=measured.wall_ns)
+            tell(values=measured.values, wall_ns=measured.wall_ns, operations=measured.operations)
     else:
         for meter in meters:
             row.run(meter, **row.variant)
-        tell(values=measured.values, wall_ns=measured.wall_ns)
+        tell(values=measured.values, wall_ns=measured.wall_ns, operations=measured.operations)
 
 
 def measure_limit(row: Row, scale: float) -> None:

@@ -34,6 +34,7 @@ class Sample:
 
     values: dict[str, float]  # metric -> nanoseconds an operation, or bytes
     wall_ns: float | None = None  # wall time an operation
+    operations: int = 0  # how many those were, and of a server those before, for warming up; 0 if nobody knows
 
 
 class Client(Protocol):
@@ -69,9 +70,10 @@ class Load:
         if self.options.get("tls") and not build.has_tls():
             raise ClientFailed("no headers of OpenSSL to build a TLS client with")
         words = {"address": address, "server": pid, **self.options}
+        rounds = max(10, int(self.rounds * scale))
+        warmup = max(10, rounds // 10)
         if self.rounds:
-            rounds = max(10, int(self.rounds * scale))
-            words |= {"rounds": rounds, "warmup": max(10, rounds // 10)}
+            words |= {"rounds": rounds, "warmup": warmup}
         command = [*pin, str(build.program(self.program)), *(f"{name}={value}" for name, value in words.items())]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         found = marked(done.stdout)
@@ -79,7 +81,9 @@ class Load:
             raise ClientFailed(last_words(done.stderr, "the client ended without a word"))
         if "bytes" in found:
             return Sample({"": found["bytes"]})
-        return Sample({"": found["cpu_ns"] / found["operations"]}, found["wall_ns"] / found["operations"])
+        operations = found["operations"]
+        both = operations * (rounds + warmup) // rounds
+        return Sample({"": found["cpu_ns"] / operations}, found["wall_ns"] / operations, both)
 
 
 def exchange(connections: int = 10, size: int = KIB, kind: str = "echo", batch: int = 1, tls: bool = False) -> Load:

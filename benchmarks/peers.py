@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,7 +43,9 @@ class Peer:
             compiled = importlib.import_module("cede").compiled
             if compiled is not self.compiled:
                 raise Unusable(f"cede is {'' if compiled else 'not '}compiled here")
-        return importlib.import_module(self.package)
+        package = importlib.import_module(self.package)
+        assert package.sleep  # asked for, cede imports its library; how long that takes is for the rows of start-up
+        return package
 
     def loop_factory(self) -> Callable[[], Any] | None:
         """Return what makes its loop; None means the default of its package."""
@@ -92,4 +94,12 @@ PEERS = (
     Peer("loop-pure", "cede", "cede:new_event_loop", "asyncio", "cede", compiled=False, environment=_PURE),
 )
 
-BY_NAME = {peer.name: peer for peer in PEERS}
+
+def _recorded(peer: Peer) -> Peer:
+    return replace(peer, name=f"{peer.name}-recorded", environment={**peer.environment, "CEDE_RECORD": "16MiB"})
+
+
+# cede once more, while it records what it does: `--observe off,record`.
+RECORDED = tuple(_recorded(peer) for peer in PEERS if peer.kind == "cede")
+
+BY_NAME = {peer.name: peer for peer in (*PEERS, *RECORDED)}

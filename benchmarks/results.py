@@ -32,6 +32,19 @@ def read(file: Path) -> tuple[dict[str, str], dict[str, Result]]:
     return content["environment"], {name: Result(**fields) for name, fields in content["rows"].items()}
 
 
+def recording(file: Path) -> dict[str, tuple[float, float]]:
+    """Return what was counted of recording, by row: instructions an operation without and with it."""
+    content: dict[str, Any] = json.loads(file.read_text())
+    return {name: (off, on) for name, (off, on) in content.get("recording", {}).items()}
+
+
+def write_recording(counted: dict[str, tuple[float, float]]) -> None:
+    """Put what was counted of recording beside the results of this interpreter's version, which are there already."""
+    content: dict[str, Any] = json.loads(path().read_text())
+    content["recording"] = {name: [round(off), round(on)] for name, (off, on) in counted.items()}
+    path().write_text(json.dumps(content, indent=1) + "\n")
+
+
 class Writer:
     """Writes each result as it comes, so that a run cut short keeps what it has measured."""
 
@@ -39,8 +52,10 @@ class Writer:
         """Begin a new file if `afresh`; otherwise add to the old one, or raise Different."""
         self._environment = environment
         self._rows: dict[str, Result] = {}
+        self._recording: dict[str, tuple[float, float]] = {}
         if not afresh and path().exists():
             before, self._rows = read(path())
+            self._recording = recording(path())
             changed = [name for name in environment if before.get(name) != environment[name]]
             if changed:
                 differences = ", ".join(changed)
@@ -50,5 +65,8 @@ class Writer:
         """Put one row's result into the file."""
         self._rows[result.name] = result
         rows = {name: each.as_json() for name, each in self._rows.items()}
+        content: dict[str, Any] = {"environment": self._environment, "rows": rows}
+        if self._recording:
+            content["recording"] = self._recording
         path().parent.mkdir(parents=True, exist_ok=True)
-        path().write_text(json.dumps({"environment": self._environment, "rows": rows}, indent=1) + "\n")
+        path().write_text(json.dumps(content, indent=1) + "\n")

@@ -142,6 +142,8 @@ class Meter:
     factory: str = "None"  # what makes the loop, as a program of those imports writes it
     values: dict[str, float] = field(default_factory=dict)  # metric -> nanoseconds an operation, or bytes
     wall_ns: float | None = None  # wall time an operation, where a stopwatch ran
+    operations: int = 0  # how many those were
+    counter: Any = None  # counting.Counter, if their instructions are counted
 
     def count(self, full: int, least: int = 1) -> int:
         """Return how many operations to do where a full run does `full`."""
@@ -150,11 +152,16 @@ class Meter:
     @contextmanager
     def timed(self, operations: int) -> Iterator[None]:
         """Take the CPU time of this process, all its threads, for so many operations."""
+        if self.counter:
+            self.counter.begin()
         wall, cpu = time.perf_counter_ns(), time.process_time_ns()
         yield
         cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+        if self.counter:
+            self.counter.end()
         self.values[""] = cpu / operations
         self.wall_ns = wall / operations
+        self.operations += operations
 
     def report(self, value: float, metric: str = "") -> None:
         """Give a number that is not a CPU time: nanoseconds, or bytes."""

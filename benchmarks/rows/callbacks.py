@@ -93,3 +93,27 @@ async def from_a_thread(meter):
             await done
             complete += len(seen) == 1000
     meter.check((complete, seen), (bursts, NUMBERS))
+
+
+async def answer(value):
+    return value
+
+
+@program("threadsafe-result", "`run_coroutine_threadsafe(…).result()` in a thread", unit="us")
+async def result_for_a_thread(meter):
+    loop = asyncio.get_running_loop()
+    count = meter.count(10_000)
+    answers = []
+
+    def ask():
+        for value in range(count):
+            answers.append(asyncio.run_coroutine_threadsafe(answer(value), loop).result())
+        loop.call_soon_threadsafe(done.set_result, None)
+
+    done = loop.create_future()
+    thread = threading.Thread(target=ask)
+    with meter.timed(count):
+        thread.start()
+        await done
+        thread.join()
+    meter.check(answers, list(range(count)))
