@@ -13,7 +13,7 @@ bench_venv = scripts/venv.sh $(PYTHON) bench requirements/build.txt
 in_place = setup.py --quiet build_ext --inplace
 docs_venv = scripts/venv.sh $(PYTHON) docs requirements/docs.txt
 
-.PHONY: help build debug test test-compiled test-pure programs applications suites conformance soak demo bench lint format docs dist \
+.PHONY: help build debug test test-compiled test-pure programs applications suites false-reports conformance soak sanitize refcounts tricks demo bench lint format docs dist \
 	wheels release-check clean
 
 help:
@@ -43,12 +43,25 @@ applications: ## well-known applications under `cede run`: the table of docs/pro
 suites: ## other people's whole test suites, on asyncio, cede and uvloop, on 3.13; half an hour. ARGS="--on cede anyio"
 	@scripts/suites.sh 3.13 $(or $(ARGS),--on asyncio,cede,cede-plain,uvloop --table)
 
+false-reports: ## anyio's, aiohttp's and cede's own suite while leaks, deadlocks and stalls are looked for, on 3.13; ARGS="anyio"
+	@scripts/false_reports.py $(ARGS)
+
 conformance: ## all of CPython's own asyncio tests on cede, in both modes and speeds; minutes
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && \
 		$$python -m tests.conformance $(ARGS) && CEDE_PURE=1 $$python -m tests.conformance $(ARGS)
 
 soak: debug ## an hour of mixed load on a debug build: no leak, no hang; ARGS="--minutes 5" (then: make build)
 	@python=$$($(test_venv)) && $$python -X dev scripts/soak.py $(ARGS)
+
+sanitize: ## tests, fuzzers and ten thousand rounds of each object on a build with ASan and UBSan, on 3.13; ARGS=--quick
+	@scripts/sanitize.sh $(ARGS)
+
+refcounts: ## the same rounds, and the engine's tests, on a debug build of the interpreter: all references counted right
+	@scripts/refcounts.sh $(ARGS)
+
+tricks: ## the engine's tests without each of the things that it assumes about the interpreter; minutes
+	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && CEDE_TEST_TRICKS=each \
+		$$python -m pytest -n "$${CEDE_TEST_JOBS:-3}" tests/engine/test_assumptions.py tests/engine/test_changed_interpreter.py $(ARGS)
 
 demo: ## examples/demo.py on cede, asyncio and uvloop side by side
 	@python=$$($(test_venv)) && CEDE_EXT=require $$python $(in_place) && $$python examples/demo.py $(ARGS)
@@ -57,12 +70,12 @@ bench: ## the benchmarks; they write docs/performance.md
 	@python=$$($(bench_venv)) && CEDE_EXT=require $$python $(in_place) && \
 		$$python -m benchmarks --install && $$python -m benchmarks $(ARGS)
 
-lint: ## ruff, cython-lint, mypy --strict and basedpyright
+lint: ## ruff, cython-lint, mypy --strict, basedpyright and shellcheck; clang-format, cppcheck and gcc's analyser
 	@scripts/lint.sh $(PYTHON)
 
 format: ## bring every file into the form that lint asks for
 	@python=$$(scripts/venv.sh $(PYTHON) lint requirements/lint.txt) && $${python%/*}/ruff check --quiet --fix-only . && \
-		$${python%/*}/ruff format .
+		$${python%/*}/ruff format . && $${python%/*}/clang-format -i src/cede/*/*.h tests/portable.h tests/engine/checks.c
 
 docs: ## the documentation as a site in site/, links checked
 	@python=$$($(docs_venv)) && $$python scripts/check_links.py && \

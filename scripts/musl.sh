@@ -72,14 +72,14 @@ make_compiler() {
 }
 
 build_libraries() {
-    sources trixie "$temporary/libraries" zlib openssl
+    sources bookworm "$temporary/libraries" zlib openssl # what is newer is now and then listed before it is served
     cd "$temporary"/libraries/zlib-*
     CC=$temporary/bin/cc CFLAGS="-O2 -fPIC" ./configure --static --prefix="$LIBRARIES"
     make -j"$(nproc)" libz.a
     make install DESTDIR="$temporary/root"
     cd "$temporary"/libraries/openssl-*
     # no-async: musl has no contexts to switch between.
-    CC=$temporary/bin/cc ./Configure linux-x86_64 no-shared no-tests no-docs no-module no-async -fPIC -O1 --prefix="$LIBRARIES" --libdir=lib
+    CC=$temporary/bin/cc ./Configure linux-x86_64 no-shared no-tests no-module no-async -fPIC -O1 --prefix="$LIBRARIES" --libdir=lib
     make -j"$(nproc)" build_libs
     make install_dev DESTDIR="$temporary/root"
     keep libraries

@@ -13,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 SID=${CEDE_SID_DIR:-/var/cache/cede/sid}
 PACKAGES=python3.15,python3.15-dev,python3.15-venv,libpython3.15-testsuite
 PACKAGES+=,python3.14,python3.14-dev,python3.14-venv,libpython3.14-testsuite
-PACKAGES+=,gcc,libc6-dev,ca-certificates,wrk
+PACKAGES+=,gcc,libc6-dev,ca-certificates,wrk,valgrind,libc6-dbg
 
 [[ $(id -u) == 0 ]] || die "scripts/provision_sid.sh makes a chroot: it must run as root"
 
