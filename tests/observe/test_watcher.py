@@ -199,7 +199,7 @@ def test_one_that_is_over_before_it_can_be_looked_at(
 
     def waits_too_long(*arguments: Any) -> Any:
         watched.set()
-        seen = wait_for_stall(*arguments) if suspected else (-1, 0, 0)
+        seen = wait_for_stall(*arguments) if suspected else (-1, [(0, 0)] * len(arguments[0]))
         gone_on.wait(20)
         return seen
 
@@ -228,6 +228,46 @@ def test_one_that_is_over_before_it_can_be_looked_at(
     assert stall.task == ("" if ended else "GET /report")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert stall.descheduled or warnings
+
+
+def test_one_that_nobody_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It began just when the watcher's patience ended, and kept Python's lock: the watcher has it in the midst of it."""
+    found: list[Stall] = []
+    blocked = threading.Event()
+
+    def suspects_none(pulses: list[Any], *arguments: Any) -> Any:
+        blocked.wait(20)
+        time.sleep(0.01)
+        return -1, [(1, 0)] * len(pulses)
+
+    async def main() -> None:
+        await cede.sleep(0.3)
+        time.sleep(THRESHOLD * 2)
+        blocked.set()
+        until = time.monotonic() + 20
+        while not found and time.monotonic() < until:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(watcher, "wait_for_stall", suspects_none)
+    with watch(THRESHOLD, found.append):
+        cede.run(main())
+    assert not found[0].missed
+    assert found[0].stack[0][0].endswith(".main")
+
+
+def test_one_that_is_there_when_its_loop_is_found() -> None:
+    """A program that blocks its loop at once."""
+    found: list[Stall] = []
+
+    async def main() -> None:
+        until = time.monotonic() + 20
+        while not found and time.monotonic() < until:
+            time.sleep(0.01)
+
+    with watch(THRESHOLD, found.append):
+        cede.run(main())
+    assert not found[0].missed and not found[0].descheduled
+    assert found[0].stack[0][0].endswith(".main")
 
 
 def test_a_crowded_turn() -> None:
@@ -361,7 +401,7 @@ def test_what_is_compiled_refuses_what_makes_no_sense() -> None:
                 wait_for_stall([loop], [], 1, 0.1, 0)
     finally:
         loop.close()
-    assert wait_for_stall([], [], 0.1, 0.001, 0) == (-1, 0, 0)
+    assert wait_for_stall([], [], 0.1, 0.001, 0) == (-1, [])
 
 
 # -- how it is asked for -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ cdef extern from "cede/engine/sentry.h":
     Py_ssize_t cede_wait_for_stall(cede_watched *, Py_ssize_t, double, double, double) nogil
 
 cdef inline tuple wait_for_stall(list pulses, list files, double threshold, double interval, double patience):
-    cdef Py_ssize_t count = len(pulses), index
+    cdef Py_ssize_t count = len(pulses), index, each
     cdef Pulse pulse
     cdef cede_watched *loops = <cede_watched *>malloc((count + 1) * sizeof(cede_watched))
     if loops == NULL:
@@ -27,8 +27,6 @@ cdef inline tuple wait_for_stall(list pulses, list files, double threshold, doub
             loops[index].on_processor = loops[index].waited = 0
         with nogil:
             index = cede_wait_for_stall(loops, count, threshold, interval, patience)
-        if index < 0:
-            return -1, 0, 0
-        return index, loops[index].on_processor, loops[index].waited
+        return index, [(loops[each].on_processor, loops[each].waited) for each in range(count)]
     finally:
         free(loops)

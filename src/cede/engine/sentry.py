@@ -13,8 +13,9 @@ from . import ticks
 def wait_for_stall(pulses, files, threshold, interval, patience):
     """Look at the pulses each `interval` seconds until one has stood still, and busy, for `threshold` seconds.
 
-    Return its index, and what its file (a descriptor of the thread's schedstat, or -1) said before that: nanoseconds
-    on a processor, and waiting for one. The index is -1 when `patience` seconds are over and no loop looks suspicious.
+    Return its index, and for each what its file (a descriptor of the thread's schedstat, or -1) said when its pulse was
+    last seen to move: nanoseconds on a processor, and waiting for one. The index is -1 when `patience` seconds are over
+    and no loop looks suspicious.
     """
     begun = time.monotonic()
     seen = [0] * len(pulses)
@@ -25,13 +26,13 @@ def wait_for_stall(pulses, files, threshold, interval, patience):
             looks = pulse._looks
             busy = 0.0 if looks & 1 else (ticks.now() - pulse._look_ticks) / 1e9
             if busy >= threshold and seen[index]:
-                return index, *before[index]
+                return index, before
             if looks != seen[index]:
                 seen[index], before[index] = looks, _schedstat(files[index])
             elif busy:
                 suspicious = True
         if not suspicious and time.monotonic() - begun >= patience:
-            return -1, 0, 0
+            return -1, before
         time.sleep(interval)
 
 

@@ -150,12 +150,28 @@ class Watcher:
         for loop in loops:
             self._want_stretches(loop)
         before = [(*_schedstat(file), self._collected.get(loop._thread_id, 0.0)) for loop, file in zip(loops, files)]
-        index, on_processor, waited = wait_for_stall(loops, files, self.threshold, interval, _PATIENCE)
+        at_last_look: Times | None = None  # of a stall that is older than this look it is not known
+        index = self._overdue(loops, _CERTAIN)
+        if index < 0:
+            index, noted = wait_for_stall(loops, files, self.threshold, interval, _PATIENCE)
+            if index < 0:
+                index = self._overdue(loops, 1.0)
+            if index >= 0:
+                at_last_look = *noted[index], before[index][2]
         if index >= 0 and not self._stopped:
-            before[index] = on_processor, waited, before[index][2]
-            self._attend(loops[index], files[index], before[index])
+            self._attend(loops[index], files[index], at_last_look)
         if not self._stopped:
             self._tell_of_missed(loops, files, before, index)
+
+    def _overdue(self, loops: list[Any], thresholds: float) -> int:
+        """Return the index of a loop that is busy for so many thresholds, -1 if none is.
+
+        Nobody suspected it, and then Python's lock could not be had until what the loop runs let go of it.
+        """
+        for index, loop in enumerate(loops):
+            if not loop._looks & 1 and _seconds_of(loop) >= self.threshold * thresholds:
+                return index
+        return -1
 
     def _want_stretches(self, loop: Any) -> None:
         self._measure(loop)
@@ -182,7 +198,7 @@ class Watcher:
 
     # --- A stall --------------------------------------------------------------------------------
 
-    def _attend(self, loop: Any, file: int, before: Times) -> None:
+    def _attend(self, loop: Any, file: int, before: Times | None) -> None:
         """Tell of a loop that stands still, again if it goes on for long, and of its end."""
         looks = loop._looks
         if looks & 1:
@@ -248,7 +264,7 @@ class Watcher:
         level = logging.WARNING if seconds >= self.threshold * _AGAIN else logging.INFO
         _log(level, f"Event loop goes on after {seconds:.2f} s")
 
-    def _describe(self, loop: Any, looks: int, file: int, before: Times) -> Stall | None:
+    def _describe(self, loop: Any, looks: int, file: int, before: Times | None) -> Stall | None:
         """Look at what a loop does, and again a moment later; another step, and then another, make a crowded turn."""
         things: list[Any] = []
         try:
@@ -273,9 +289,9 @@ class Watcher:
         later = stalls.look(loop, things)
         return seen is not None and later is not None and later.key != seen.key
 
-    def _blame(self, loop: Any, file: int, before: Times, seconds: float) -> Blame | None:
+    def _blame(self, loop: Any, file: int, before: Times | None, seconds: float) -> Blame | None:
         on_processor, waited = _schedstat(file)
-        if not on_processor:
+        if before is None or not on_processor:
             return None
         thread = loop._thread_id
         collected = self._collected.get(thread, 0.0) - before[2]
