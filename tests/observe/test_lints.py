@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import Any
@@ -12,6 +13,7 @@ import cede
 from cede.observe import lints, snapshot, watch
 from cede.observe.history import History
 from cede.observe.schema import UNKNOWN, Event
+from cede.observe.stalls import Seen, Stall
 from tests.observe.looking import running
 
 
@@ -153,6 +155,16 @@ def test_stalls_that_are_over_are_told_by_who_watched() -> None:
         text.startswith("▲ task 'body' blocked the loop for ") and f"test_lints.py:{line}; cure" in text
         for text in texts
     )
+
+
+@pytest.mark.parametrize(("task", "who"), [("", "a turn"), ("GET /", "a turn of task 'GET /'")])
+def test_a_stall_that_nobody_saw_has_no_place(task: str, who: str) -> None:
+    seen = Seen()
+    seen.missed, seen.task = True, task
+    answer = snapshot.capture()
+    answer["stalls"] = [Stall(2.0, 0.1, seen, None, crowded=False, over=True).as_dict()]
+    (text,) = [str(finding) for finding in lints.find(answer) if "blocked" in finding.text]
+    assert re.match(f"▲ {who} blocked the loop for 2.0 s, 2.0 s ago: over before it could be looked at; cure", text)
 
 
 def test_since_when_and_what_it_cost() -> None:

@@ -100,6 +100,9 @@ def _stalls(answer: Answer) -> Iterator[Finding]:
         who = f"task {latest['task']!r}" if latest["task"] else "a callback"
         if latest["crowded"]:
             who = "a turn of many short steps"
+        elif latest["missed"]:
+            who = f"a turn of {who}" if latest["task"] else "a turn"
+        where = "over before it could be looked at" if latest["missed"] else _where(latest["stack"])
         longest = span(max(stall["seconds"] for stall in stalls))
         times = f" {len(stalls)} times, for up to {longest}, the last time" if len(stalls) > 1 else f" for {longest},"
         payers = [repr(name) for name, *_ in latest["waited_for_by"]]
@@ -107,7 +110,7 @@ def _stalls(answer: Answer) -> Iterator[Finding]:
         yield Finding(
             "▲",
             0,
-            f"{who} blocked the loop{times} {span(latest['ago'])} ago: {_where(latest['stack'])}{paid}",
+            f"{who} blocked the loop{times} {span(latest['ago'])} ago: {where}{paid}",
             _IN_A_THREAD,
         )
 

@@ -90,6 +90,7 @@ class Stall:
             "over": self.lasted is not None,
             "task": self.task,
             "crowded": self.crowded,
+            "missed": self.missed,
             "stack": self.stack[:_SHOWN],
             "waited_for_by": self.waited_for_by,
         }
