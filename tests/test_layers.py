@@ -77,9 +77,9 @@ LAYERS: dict[str, str] = {
         simulation.files simulation.addresses simulation.options simulation.tcp simulation.datagrams simulation.local
         simulation.kernel simulation.sockets simulation.poller simulation.turns simulation.polling simulation.streams simulation.disk
         simulation.tls simulation.file_captures simulation.children simulation.captures simulation.faults simulation.names simulation.links simulation.keepalive simulation.network simulation.real_machine simulation.powers
-        simulation.undo simulation.order simulation.in_order simulation.hosts simulation.programs simulation.report simulation.threads simulation.waits simulation.stand_ins simulation.loops simulation.other_loops simulation.world
+        simulation.undo simulation.strategies simulation.order simulation.in_order simulation.hosts simulation.programs simulation.report simulation.threads simulation.waits simulation.stand_ins simulation.loops simulation.other_loops simulation.world
         simulation.outside simulation.running
-        simulation.strategies simulation.bounded simulation.shrink simulation.token simulation.exploring simulation.plugin simulation
+        simulation.bounded simulation.shrink simulation.token simulation.exploring simulation.plugin simulation
         __init__ _command _command.messages _command.as_uvloop _command.as_uvicorn_auto _command.other_loops
         _command.program _command.run _command.record _command.rings _command.strangers _command.attach _command.ask _command.show _command.repl
         simulation.command simulation.hypothesis

@@ -7,6 +7,7 @@ import datetime
 import os
 import random
 import secrets
+import socket
 import sys
 import time
 import types
@@ -395,6 +396,59 @@ def test_names_of_hosts_are_used_once() -> None:
             given.host("a")
 
     run(main)
+
+
+async def _coroutine() -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error", "words"),
+    [
+        (lambda world: world.host("a", 3), TypeError, "host 'a' must be an async callable, got 3: give the function"),
+        (lambda world: world.host("a", _coroutine()), TypeError, "give the function itself"),
+        (lambda world: world.host("a", lambda: None), TypeError, "returned None: say async def"),
+        (lambda world: world.host(3), TypeError, "the name of a host must be a str, got 3"),
+        (lambda world: world.hosts["shpo"], KeyError, r"no host 'shpo' \(there are main, shop\): make it first"),
+        (lambda world: world.reset("main", "shpo"), ValueError, r"no host 'shpo' \(there are main, shop\)"),
+        (lambda world: world.faults(kills=["shpo"]), ValueError, r"no host 'shpo' \(there are main, shop\)"),
+    ],
+)
+def test_mistakes_with_hosts_are_told(
+    mistake: Callable[[World], Any], error: type[Exception], words: str
+) -> None:
+    async def main(given: World) -> None:
+        given.host("shop")
+        with pytest.raises(error, match=words):
+            mistake(given)
+
+    run(main)
+
+
+def test_a_name_that_nobody_has_fails_as_for_real_and_is_told_with_those_that_there_are() -> None:
+    async def main(given: World) -> None:
+        given.host("shop")
+        with pytest.raises(socket.gaierror) as caught:
+            await asyncio.open_connection("shpo", 80)
+        assert caught.value.args == (socket.EAI_NONAME, "Name or service not known")
+        assert "nobody in this world is called 'shpo'" in caught.value.__notes__[0]
+        assert "the names are main, shop." in caught.value.__notes__[0]
+
+    run(main)
+
+
+def test_a_single_run_has_a_strategy_by_its_name() -> None:
+    async def main() -> None:
+        await asyncio.sleep(1)
+
+    for name in ("tame", "uniform", "pos", "pct(2)"):
+        run(main, strategy=name)
+    with pytest.raises(ValueError, match=r"no strategy 'x': say \"uniform\", "):
+        run(main, strategy="x")
+    with pytest.raises(ValueError, match="'bounded' is one of many runs"):
+        run(main, strategy="bounded")
+    with pytest.raises(TypeError, match="given by its name, got 3"):
+        run(main, strategy=3)
 
 
 def test_a_blocked_host_holds_nobody_else_up() -> None:

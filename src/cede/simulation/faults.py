@@ -132,6 +132,12 @@ class Faults:
             self._world.at(max(self._world.now, host.now), self._up, host)  # it may be about to go down
 
 
+def no_host(hosts: Iterable[str], name: object) -> str:
+    """Say that no host has a name, and which there are."""
+    known = f"there are {', '.join(sorted(hosts))}" if hosts else "there are none yet"
+    return f"there is no host {name!r} ({known}): make it first, by world.host({name!r})"
+
+
 def _names(hosts: Any) -> list[str]:
     """The names of hosts, given as such, as hosts, or one alone."""
     if isinstance(hosts, str) or not isinstance(hosts, Iterable):
@@ -151,8 +157,7 @@ class Troubles:
         found = _names(hosts)
         for name in found:
             if name not in self.hosts:
-                known = ", ".join(sorted(self.hosts))
-                raise ValueError(f"there is no host {name!r} (there are {known}): make it first")
+                raise ValueError(no_host(self.hosts, name))
         return found
 
     @property
@@ -255,7 +260,7 @@ class Troubles:
         drawn.power = dict.fromkeys(_names(list(power)), KILL_PROBABILITY)
         for name in (*drawn.kills, *drawn.power):
             if name not in self.hosts:
-                raise ValueError(f"there is no host {name!r} that could be killed: make it first")
+                raise ValueError(no_host(self.hosts, name))
         if drift:
             drawn.ask_for_drift(_probability(drift, DRIFT_PROBABILITY))
         if late is not None:

@@ -104,6 +104,9 @@ class Host(Machine, Powers):
         if self.main is not None:
             with self.entered():
                 awaitable = self.main()
+            if not inspect.isawaitable(awaitable):
+                what = f"{self.main!r} returned {awaitable!r}"
+                raise TypeError(f"what runs on host {self.name!r} must be an async callable; {what}: say async def")
             self.spawn(awaitable, self.name).add_done_callback(self.main_ended)
 
     def watch_child(self, loop: Any, pid: int, ended: Callable[[int | None], None]) -> Any:

@@ -43,8 +43,18 @@ class Names:
                 found = [address for address in owner.addresses if ":" in address]
         found = [address for address in found if family in (0, _family(address))]
         if not found:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            raise self._unknown(name)
         return found
+
+    def _unknown(self, name: str) -> socket.gaierror:
+        """Return what the system says of a name that nobody has, with the names that there are."""
+        error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        known = ", ".join(sorted({*self._network._kernels, *self._more}))
+        error.add_note(
+            f"nobody in this world is called {name!r}, or has an address of the family asked for; the names are {known}. "
+            f"world.host({name!r}, serve) makes a host, world.names.add({name!r}, ADDRESS) another name"
+        )
+        return error
 
     def draw(self, kernel: Any) -> tuple[float, bool]:
         """What a look-up by a host takes, in seconds, and whether it fails for now."""

@@ -15,6 +15,7 @@ import re
 
 from .choices import Function, Strategy, Uniform, even, key_of
 
+_KNOWN = 'say "uniform", "pct", "pct(DEPTH)", "pos", "bounded(K)"'
 _LAST = 0.999  # the delay of a source that has fallen behind all others
 
 
@@ -62,6 +63,17 @@ class FreshPriorities(Strategy):
         return lambda index, wild: rare(index, wild) if wild < 1.0 else even(key, index)
 
 
+def of_one_run(wanted: Strategy | str, seed: int) -> Strategy:
+    """Return the strategy of a single run, given itself or by its name. TypeError or ValueError if it is none."""
+    if isinstance(wanted, Strategy):
+        return wanted
+    if not isinstance(wanted, str):
+        raise TypeError(f"a strategy is given by its name, got {wanted!r}: {_KNOWN}")
+    if wanted.startswith("bounded"):
+        raise ValueError(f"the strategy {wanted!r} is one of many runs: cede.simulation.explore(main, …) has them")
+    return strategy(wanted, seed, 1)
+
+
 def strategy(name: str, seed: int, choices: int) -> Strategy:
     """Return the strategy of that name for a run: "uniform", "pct", "pct(DEPTH)" or "pos". ValueError for another.
 
@@ -75,4 +87,4 @@ def strategy(name: str, seed: int, choices: int) -> Strategy:
         return FreshPriorities(seed)
     if found := re.fullmatch(r"pct(?:\((\d+)\))?", name):
         return PriorityChanges(seed, depth=int(found[1] or 3), choices=choices)
-    raise ValueError(f'there is no strategy {name!r}: say "uniform", "pct", "pct(DEPTH)", "pos", "bounded(K)"')
+    raise ValueError(f"there is no strategy {name!r}: {_KNOWN}")

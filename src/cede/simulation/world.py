@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from math import inf
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from . import current
 from .choices import Choices, Name, Strategy, Stream, Uniform, even, key_of
 from .errors import Deadlock, Livelock
-from .faults import Troubles
+from .faults import Troubles, no_host
 from .hosts import Host, abandon, shut_down
 from .order import check_order
 from .programs import Belongings, ProgramHost
 from .report import deadlock_report, livelock_report
+from .strategies import of_one_run
 from .threads import Threads, Waiter
 from .trace import Trace
 from .turns import Turns
@@ -27,6 +29,13 @@ MAX_TIME = 86_400.0  # seconds of the world, unless somebody says otherwise
 TURNS_OF_A_LIVELOCK = 1_000_000
 
 
+class _Hosts(dict[str, Host]):
+    """The hosts of a world, by name."""
+
+    def __missing__(self, name: object) -> Host:
+        raise KeyError(no_host(self, name))
+
+
 class World(Turns, Troubles):
     """A simulated world, from its first turn to its end. `cede.simulation.run` makes one and puts it away."""
 
@@ -34,7 +43,7 @@ class World(Turns, Troubles):
         self,
         *,
         seed: int = 0,
-        strategy: Strategy | None = None,
+        strategy: Strategy | str | None = None,
         late: bool = True,
         order: str = "fifo",
         log: bool = False,
@@ -49,8 +58,8 @@ class World(Turns, Troubles):
         check_order(order)
         self.order = order  # in which a loop runs what is ready: "fifo", "wakeups" or "any" (`order.py`)
         self.late = late  # whether hosts may oversleep
-        self.choices = Choices(Uniform(seed) if strategy is None else strategy)
-        self.hosts: dict[str, Host] = {}
+        self.choices = Choices(Uniform(seed) if strategy is None else of_one_run(strategy, seed))
+        self.hosts: dict[str, Host] = _Hosts()
         self._mark: tuple[float, int, float] = (TURNS_OF_A_LIVELOCK, 0, inf)  # when to look whether anybody gets on
         self.seen: dict[str, bool] = {}  # what `sometimes` was asked to look out for, and whether it was seen
         self.executables: dict[str, Stub] = {}  # what answers for the programs that hosts start
@@ -146,6 +155,12 @@ class World(Turns, Troubles):
         seconds since 1970 or a datetime; `environ`: what `os.environ` is there (default: the process's).
         """
         self._check_name(name)
+        if main is not None and not callable(main):
+            if inspect.iscoroutine(main):
+                main.close()  # nobody is to be told that it was never awaited, too
+            how = "give the function itself, which is called anew after each restart"
+            how += f": world.host({name!r}, serve); a script is world.program({name!r}, 'node.py')"
+            raise TypeError(f"what runs on host {name!r} must be an async callable, got {main!r}: {how}")
         host = Host(self, name, address=address, wall_clock=wall_clock)
         host.main = main
         host.belongings = None if environ is None else Belongings(environ)
@@ -173,6 +188,8 @@ class World(Turns, Troubles):
         return host
 
     def _check_name(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a host must be a str, got {name!r}: world.host('bank', serve)")
         if name in self.hosts:
             raise ValueError(f"there is a host {name!r} already: give each one a name of its own")
 
