@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,3 +133,13 @@ def test_each_step_of_a_random_program_in_virtual_time(seed: int) -> None:
         recording.length >= max(when for _, _, when in program.steps) - min(when for _, _, when in program.steps) - 1e-6
     )
     assert recording.busy == 0 and recording.idle > 0
+
+
+@pytest.mark.parametrize("end", ["html", "json", "ring"])
+def test_ctrl_c_ends_a_recorded_program_as_any_other_and_what_was_recorded_is_kept(tmp_path: Path, end: str) -> None:
+    """What is imported to write the recording must not let the interpreter forget that it was Ctrl-C."""
+    (tmp_path / "app.py").write_text("import asyncio\nasyncio.run(asyncio.sleep(0))\nraise KeyboardInterrupt\n")
+    command = [sys.executable, "-m", "cede", "record", "-o", f"kept.{end}", "app.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert done.returncode == -signal.SIGINT
+    assert f"kept.{end}: " in done.stderr and (tmp_path / f"kept.{end}").stat().st_size > 0

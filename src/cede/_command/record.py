@@ -41,7 +41,9 @@ _PAUSE = 0.05  # seconds between two looks at the ring
 
 def record_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str, Any]] | None]:
     """Carry out `cede record ARGUMENTS` up to the program's first line; what is returned is `prepare_command`'s."""
-    from ..observe import recorder
+    # Order: what writes the recording is imported now. An import at the end, of a module with dataclasses (`exec` of a
+    # text), lets the interpreter forget that a KeyboardInterrupt ended the program, and exit with 1.
+    from ..observe import chrome, page, recorder, schema, turns  # noqa: F401
 
     options, rest = _options(arguments, ("-o", "--size"))
     if options is None:
@@ -83,7 +85,7 @@ def _write(path: str, pid: int) -> None:
 
 def watch_command(arguments: list[str]) -> tuple[int, tuple[CodeType, dict[str, Any]] | None]:
     """Carry out `cede watch ARGUMENTS` up to the program's first line; what is returned is `prepare_command`'s."""
-    from ..observe import recorder
+    from ..observe import recorder, schema, turns  # noqa: F401  # Order: as for `cede record`
 
     options, rest = _options(arguments, ("-o",))
     if options is None:

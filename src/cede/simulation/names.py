@@ -51,7 +51,8 @@ class Names:
         error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         known = ", ".join(sorted({*self._network._kernels, *self._more}))
         error.add_note(
-            f"nobody in this world is called {name!r}, or has an address of the family asked for; the names are {known}. "
+            f"nobody in this world is called {name!r}, or has an address of the family asked for; "
+            f"the names are {known}. "
             f"world.host({name!r}, serve) makes a host, world.names.add({name!r}, ADDRESS) another name"
         )
         return error
