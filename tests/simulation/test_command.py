@@ -163,6 +163,33 @@ asyncio.run(main())
 """
 
 
+# A module of the standard library lives as long as the process: it knows how many runs failed, which each has two
+# times more before it is shrunk.
+COUNTED = """
+import asyncio, signal, random
+
+async def main():
+    begun = asyncio.get_running_loop().time()
+    await asyncio.sleep(1)
+    if asyncio.get_running_loop().time() > begun + 1.005:
+        signal.failed = getattr(signal, "failed", 0) + 1
+        if signal.failed == %d:
+            raise KeyboardInterrupt
+        raise AssertionError("unlucky")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("when", [4, 40], ids=["shrinking", "later"])
+def test_ctrl_c_loses_nothing_that_was_found(simulate: Simulate, tmp_path: Path, when: int) -> None:
+    """A failure that is not small yet has all its choices in its token."""
+    (tmp_path / "counted.py").write_text(COUNTED % when)
+    done = simulate("counted.py", ends=128 + signal.SIGINT)
+    assert "AssertionError: unlucky" in done.stderr and "replay: cede simulate --replay 'c1." in done.stderr
+    assert re.search(r"stopped by Ctrl-C after \d+ of 1000 runs, \d+ failed, in 1 way\n$", done.stderr)
+
+
 @pytest.mark.parametrize("options", [[], ["--replay", "c1.s1.uniform."]], ids=["many", "one"])
 def test_ctrl_c_tells_where_it_hangs(tmp_path: Path, options: list[str]) -> None:
     """A program that computes for ever can be interrupted, and is shown from its own first line on."""

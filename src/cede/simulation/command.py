@@ -24,7 +24,7 @@ from .._command.messages import complain, put_out
 from .._command.program import NothingToRun, Program, find, install_here
 from .choices import Replay, Strategy
 from .errors import NotDeterministic
-from .exploring import Explorer, Outcome
+from .exploring import Exploration, Explorer, Outcome
 from .picture import write
 from .report import counted, headline
 from .token import Token, parse
@@ -128,21 +128,22 @@ class _Simulation:
             error: BaseException | None = None
             try:
                 self._explorer.once(0, Strategy())
-                found = self._explorer.explore(self._seeds(), self._options.strategy, first=False)
+                self._explorer.explore(self._seeds(), self._options.strategy, first=False)
             except (NotDeterministic, ValueError, KeyboardInterrupt) as exc:
                 error = exc
         _tell_terminal("\r\x1b[K")
-        if isinstance(error, KeyboardInterrupt):
-            return _interrupted(error, f" after {self._runs} of {self._options.seeds} runs")
-        if error is not None:
-            return complain("cede simulate", str(error))
+        found = self._explorer.found
         for failure in found.failures:
             _print_error(failure.error)
             if self._options.trace:
                 failure.write(self._options.trace, self._name)
+        if isinstance(error, KeyboardInterrupt):
+            so_far = f", {_ways(found)}" if found.failures else ""
+            return _interrupted(error, f" after {self._runs} of {self._options.seeds} runs{so_far}")
+        if error is not None:
+            return complain("cede simulate", str(error))
         runs = f"{counted(found.runs, 'run')} in {found.seconds:.1f} s"
-        kinds = f"{sum(failure.count for failure in found.failures)} failed, in {counted(len(found.failures), 'way')}"
-        put_out([f"{runs}: {kinds if found.failures else 'none failed'}"])
+        put_out([f"{runs}: {_ways(found) if found.failures else 'none failed'}"])
         put_out([f"never seen: {', '.join(found.unseen)}"] if found.unseen else [])
         return 1 if found.failures else 0
 
@@ -200,6 +201,10 @@ class _Simulation:
                 file = getattr(module, "__file__", None) or ""
                 if os.path.realpath(file).startswith(self._folder) and "site-packages" not in file:
                     del sys.modules[name]
+
+
+def _ways(found: Exploration) -> str:
+    return f"{sum(failure.count for failure in found.failures)} failed, in {counted(len(found.failures), 'way')}"
 
 
 @contextmanager

@@ -120,6 +120,7 @@ class Explorer:
         self._through: tuple[type[BaseException], ...] = (KeyboardInterrupt, GeneratorExit, *through)
         self._how_to_replay = how_to_replay
         self._shrink_seconds = shrink_seconds
+        self.found = Exploration()  # so far; also what is left of an exploration that was interrupted
 
     def once(self, seed: int, strategy: Strategy, *, log: bool = False) -> Outcome:
         """Have one run."""
@@ -164,6 +165,15 @@ class Explorer:
         error.add_note(failure.report())
         return failure
 
+    def _as_found(self, outcome: Outcome, name: str) -> Failure:
+        """Return a failure with all its choices."""
+        assert outcome.error is not None
+        token = Token(outcome.seed, name, outcome.wild)
+        shrunk = Shrunk(outcome.wild, dict(outcome.wild), 0, False)
+        failure = Failure(outcome.error, token, shrunk, [], len(outcome.wild), [], self._how_to_replay(token))
+        outcome.error.add_note(failure.report())
+        return failure
+
     def compare(self, outcome: Outcome, strategy: Callable[[], Strategy]) -> None:
         """Have a run twice again. NotDeterministic, with the first difference, unless both are the same."""
         if self._settings.get("allow_outside"):
@@ -187,10 +197,27 @@ class Explorer:
 
     def explore(self, seeds: Iterable[int], name: str, *, first: bool) -> Exploration:
         """Have a run a seed, or with "bounded" all runs that differ from the tame one in a few choices."""
-        found = Exploration()
+        found = self.found = Exploration()
         failures: dict[Kind, Failure] = {}
         seen: dict[str, bool] = {}
         began = time.perf_counter()
+        try:
+            self._explore(seeds, name, found, failures, seen, first)
+        finally:
+            found.failures = list(failures.values())
+            found.unseen = sorted(what for what, whether in seen.items() if not whether)
+            found.seconds = time.perf_counter() - began
+        return found
+
+    def _explore(
+        self,
+        seeds: Iterable[int],
+        name: str,
+        found: Exploration,
+        failures: dict[Kind, Failure],
+        seen: dict[str, bool],
+        first: bool,
+    ) -> None:
         with put_aside():
             for outcome, strategy in self._all(seeds, name):
                 found.runs += 1
@@ -203,13 +230,13 @@ class Explorer:
                 elif kind in failures:
                     failures[kind].count += 1
                 else:
-                    failures[kind] = self.examine(outcome, strategy, name)
+                    try:
+                        failures[kind] = self.examine(outcome, strategy, name)
+                    except KeyboardInterrupt:  # who does not wait until it is small has it as it was found
+                        failures[kind] = self._as_found(outcome, name)
+                        raise
                     if first:
                         break
-        found.failures = list(failures.values())
-        found.unseen = sorted(what for what, whether in seen.items() if not whether)
-        found.seconds = time.perf_counter() - began
-        return found
 
     def first_failure(self, seeds: Iterable[int], name: str) -> tuple[int, Outcome | None, Callable[[], Strategy]]:
         """Have runs until one fails. Return how many there were, the one that failed, and what makes its strategy."""

@@ -112,7 +112,7 @@ class StoryLine:
 
 def failure_report(failure: Failure) -> str:
     """Tell a failure: what it needs, what happened last, and how to have it again."""
-    left = len(failure.story)
+    left = len(failure.shrunk.kept)
     if failure.wild:
         lines = [f"the story: {left} choice{'s' if left != 1 else ''} of {failure.wild}"]
     else:
