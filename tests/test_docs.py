@@ -71,7 +71,7 @@ def test_make_knows_the_targets_that_are_named() -> None:
             assert set(targets.split()) <= known, page
 
 
-@pytest.mark.parametrize(("page", "least"), [("parity.md", 30), ("compatibility.md", 12)])
+@pytest.mark.parametrize(("page", "least"), [("parity.md", 30), ("compatibility.md", 12), ("debugging.md", 12)])
 def test_the_tests_that_are_named_exist(page: str, least: int) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     rows = re.findall(r"\| `([^`]+\.py)`: `([^`]+)` \|$", text, re.MULTILINE)
