@@ -46,10 +46,11 @@ def recording() -> schema.Recording:
 
 
 def many(events: int, tasks: int) -> schema.Recording:
-    """A recording as large as one wants."""
+    """A recording as large as one wants; each tenth event is a mark."""
     name = schema.Name("work", "app.py", 1)
     found = [
         schema.Event("step", n * 1e-5, 8e-6, n % tasks + 1, "waiting", (n + 1) % tasks + 1, 2e-6, 0, schema.UNKNOWN, "", n % 65536)
+        if n % 10 else schema.Event("mark", n * 1e-5, 0.0, 0, "", 0, 0.0, 0, schema.UNKNOWN, f"request {n}", n % 65536)
         for n in range(events)
     ]  # fmt: skip
     header: dict[str, int | str] = {"pid": 1, "python": "3", "cede": "0", "begun_wall": 0}
@@ -115,12 +116,15 @@ def test_turns_are_told_in_lines(recording: schema.Recording) -> None:
 @pytest.mark.build
 @pytest.mark.timeout(120)
 def test_in_a_browser(tmp_path: Path, recording: schema.Recording) -> None:
-    """By keyboard, in both themes, on a narrow screen, and with 100,000 events; in a process of the browser's own."""
+    """By keyboard, with axe-core, in both themes, on a narrow screen, and with 100,000 events; in a process of its own."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None or importlib.util.find_spec("playwright") is None:
         pytest.skip("the page is looked at where there are Chromium and Playwright")
     (tmp_path / "small.html").write_text(page.as_html(recording), encoding="utf-8")
     (tmp_path / "large.html").write_text(page.as_html(many(100_000, 500)), encoding="utf-8")
     program = [sys.executable, str(Path(__file__).parent / "in_a_browser.py"), browser, str(tmp_path)]
+    axe = importlib.util.find_spec("axe_playwright_python")
+    if axe is not None:
+        program += [f"{folder}/axe.min.js" for folder in axe.submodule_search_locations or ()]
     done = subprocess.run(program, capture_output=True, text=True, timeout=110)
     assert (done.stdout, done.returncode) == ("all seen\n", 0), done.stdout + done.stderr
