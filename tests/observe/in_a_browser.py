@@ -45,8 +45,8 @@ FRAMES = """async zooms => {
     const frame = () => new Promise(requestAnimationFrame), place = canvas.getBoundingClientRect(), times = [];
     await frame();
     for (let n = 0, last = await frame(); n < 60; n++) {
-        canvas.dispatchEvent(new WheelEvent("wheel", {cancelable: true, ctrlKey: zooms, deltaY: n < 30 === zooms ? -100 : 100,
-            clientX: place.left + 700, clientY: place.top + 300}));
+        canvas.dispatchEvent(new WheelEvent("wheel", {cancelable: true, ctrlKey: zooms, clientX: place.left + 700,
+            clientY: place.top + 300, deltaY: n < 30 === zooms ? -100 : 100}));
         const now = await frame();
         times.push(now - last);
         last = now;
@@ -135,7 +135,7 @@ def readable(browser: Any, path: str, scheme: str, width: int, axe: str) -> None
 
 
 def how_quick(browser: Any, path: str) -> str:
-    """Open the large page, scroll and zoom in it; of three times each the best median is bounded, for others work here too."""
+    """Open the large page, scroll and zoom; the best median of three is bounded, for others work here too."""
     page = Page(browser, path, viewport={"width": 1400, "height": 900})
     begun = time.perf_counter()
     page.tab.reload()

@@ -116,7 +116,7 @@ def test_turns_are_told_in_lines(recording: schema.Recording) -> None:
 @pytest.mark.build
 @pytest.mark.timeout(120)
 def test_in_a_browser(tmp_path: Path, recording: schema.Recording) -> None:
-    """By keyboard, with axe-core, in both themes, on a narrow screen, and with 100,000 events; in a process of its own."""
+    """By keyboard, with axe-core, in both themes, narrow, and with 100,000 events; in a process of its own."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None or importlib.util.find_spec("playwright") is None:
         pytest.skip("the page is looked at where there are Chromium and Playwright")
