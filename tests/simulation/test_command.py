@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from cede.simulation import Livelock
+from cede.simulation.running import opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -161,6 +165,38 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_programs_that_sleep_for_ever_are_ended(tmp_path: Path, where: str) -> None:
+    start = "asyncio.run(main())"
+    if where == "thread":
+        start = f"import threading\nthread = threading.Thread(target=lambda: {start})\nthread.start()\nthread.join()"
+    program = f"import asyncio\nasync def main():\n    while True: await asyncio.sleep(1000)\n{start}\n"
+    (tmp_path / "endless.py").write_text(program)
+    command = [sys.executable, "-m", "cede", "simulate", "--replay", "c1.s1.uniform.", "endless.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "cede.simulation.errors.OutOfTime: " in done.stderr
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_programs_that_poll_for_ever_are_ended(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.setattr("cede.simulation.world.TURNS_OF_A_LIVELOCK", 10_000)
+
+    async def polls() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    def program() -> None:
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(polls())
+
+    with pytest.raises(Livelock, match="10,000 turns"), opened(late=False) as world:
+        if where == "main":
+            with world.host("main").entered():
+                program()
+        else:
+            world.drive(asyncio.to_thread(program))
 
 
 # A module of the standard library lives as long as the process: it knows how many runs failed, which each has two

@@ -414,9 +414,7 @@ async def _coroutine() -> None:
         (lambda world: world.faults(kills=["shpo"]), ValueError, r"no host 'shpo' \(there are main, shop\)"),
     ],
 )
-def test_mistakes_with_hosts_are_told(
-    mistake: Callable[[World], Any], error: type[Exception], words: str
-) -> None:
+def test_mistakes_with_hosts_are_told(mistake: Callable[[World], Any], error: type[Exception], words: str) -> None:
     async def main(given: World) -> None:
         given.host("shop")
         with pytest.raises(error, match=words):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from _thread import get_ident
 from typing import TYPE_CHECKING, Any
 
 from ..engine import loop as engine
 from ..engine.clock import as_clock
 from ..event_loop import EventLoop
 from . import current
+from .errors import SimulationError
 from .poller import WorldPoller
 
 if TYPE_CHECKING:
@@ -35,13 +37,21 @@ class OwnPoller(WorldPoller):
     def wait(self, timeout: float) -> None:
         host = self._machine
         host.turned()
+        polls = 0
         if timeout == 0 or self.has_ready():
+            polls = self._waiter.arrivals()
             self._waiter.wait(0.0)
         else:
             late = host.late()
             self._waiter.wait(None if timeout < 0 else timeout)
             if late:
                 self._waiter.wait(late)
+        try:
+            host.world.count_own_turn(host, polls)
+        except SimulationError as error:
+            if host.world.threads.running(get_ident()) is None:
+                raise
+            host.world.fail(error)  # the keeper of the agenda raises it: on a thread it is the program's to catch
         super().wait(0.0)
 
 

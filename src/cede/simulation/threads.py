@@ -64,6 +64,12 @@ class Waiter:
         if thread is not None:
             thread.goes_on()
 
+    def arrivals(self) -> int:
+        """Return how many there will be only because of a wait of no length, which begins now."""
+        if self._woken:
+            return 0
+        return 1 if self._world.threads.running(get_ident()) is None else 2  # it expires, and the thread goes on
+
     def wait(self, timeout: float | None) -> bool:
         """Wait until `wake`, or for `timeout` seconds of the host's time; return False if that ended it."""
         host = current.host()

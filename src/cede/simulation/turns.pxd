@@ -27,7 +27,7 @@ cdef class Machine(HostTime):
 @cython.locals(poller=WorldPoller)
 cdef bint can_run(Loop loop) except -1
 @cython.locals(deadline=double)
-cdef double next_deadline(Loop loop) except? -1.0
+cpdef double next_deadline(Loop loop) except? -1.0
 
 cdef class Turns:
     cdef public double max_time

@@ -248,6 +248,18 @@ class Turns:
                 break
             self.now = host.now
 
+    def count_own_turn(self, host: Machine, arrivals: int) -> None:
+        """Count a turn of a loop that turns by itself; of what arrived, so many only let it have that turn.
+
+        Livelock or OutOfTime if the run cannot go on.
+        """
+        self.turns += 1
+        self._arrivals -= arrivals
+        if self.now > self.max_time:
+            raise OutOfTime(f"{self.now:.3f} s have passed in the world, and max_time is {self.max_time:.3f} s")
+        if self.turns >= self._look_at:
+            self._look(host)
+
     def hook(self, loop: Any) -> None:
         """Let async generators that begin on this thread belong to the loop whose turn comes."""
         if self._hooked is not loop:

@@ -20,7 +20,7 @@ from .report import deadlock_report, livelock_report
 from .strategies import of_one_run
 from .threads import Threads, Waiter
 from .trace import Trace
-from .turns import Turns
+from .turns import Turns, next_deadline
 
 if TYPE_CHECKING:
     from .children import Stub
@@ -254,7 +254,9 @@ class World(Turns, Troubles):
         turns, arrivals, deadline = self._mark
         if self.turns < turns:
             return
-        earliest = min(host.deadline() for host in self.hosts.values())
+        loops = [(host, loop) for host in self.hosts.values() if not host.dead for loop in host.loops]
+        deadlines = (host.clock.world_time(next_deadline(loop)) for host, loop in loops if not loop.is_closed())
+        earliest = min(deadlines, default=inf)
         if self._arrivals == arrivals and earliest == deadline:
             raise Livelock(livelock_report(self, host, TURNS_OF_A_LIVELOCK))
         self._mark = (self.turns + TURNS_OF_A_LIVELOCK, self._arrivals, earliest)
