@@ -641,3 +641,20 @@ async def test_every_program_gives_what_asyncio_gives(seed):
         assert repr(ours).split(" transport")[0] == repr(theirs).split(" transport")[0]
         assert our_transport.mock_calls == their_transport.mock_calls
         assert ours.at_eof() is theirs.at_eof()
+
+
+async def test_what_one_waits_in_knows_where_it_was_made_in_debug_mode_alone() -> None:
+    """Compiled, a reader waits in the same future again, where nobody can tell: in debug mode one could."""
+    loop = cede.get_running_loop()
+    reader = cede.StreamReader()
+    made_in = []
+    for debug in (False, False, True, True, False, False):
+        loop.set_debug(debug)
+        reading = cede.ensure_future(reader.read(1))
+        await cede.sleep(0)
+        waiter = reader._waiter
+        made_in.append(waiter._source_traceback is not None)
+        del waiter
+        reader.feed_data(b"x")
+        assert await reading == b"x"
+    assert made_in == [False, False, True, True, False, False]

@@ -155,7 +155,7 @@ class StreamBuffer:
             future = waiter
             if future._phase == _PENDING:
                 future._resolve(None)
-                if native.COMPILED:
+                if native.COMPILED and not future._engine._debug:  # else it knows where it was made
                     self._last_waiter = future
         elif not waiter.cancelled():
             waiter.set_result(None)
@@ -396,7 +396,7 @@ class StreamBuffer:
         if native.COMPILED:
             last = self._last_waiter
             self._last_waiter = None
-            if last is not None and native.is_unshared(last) and last._source_traceback is None:
+            if last is not None and native.is_unshared(last) and not last._engine._debug:
                 # As good as new: it was resolved with None, and nobody else knows it.
                 last._phase = _PENDING
                 last._asyncio_future_blocking = False
