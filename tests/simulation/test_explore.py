@@ -254,6 +254,22 @@ def test_buggify_is_false_outside_and_sometimes_true_inside() -> None:
     assert "main, buggify 'minimal quorum': fires" in failure.report()
 
 
+def test_a_run_that_lasts_longer_than_shrinking_may_is_cut_short() -> None:
+    ended = 0
+
+    async def main() -> None:
+        nonlocal ended
+        for _ in range(25_000):
+            await asyncio.sleep(0)
+        ended += 1
+        raise ValueError("too late")
+
+    (failure,) = explore(main, seeds=range(1), late=False, shrink_seconds=0.001).failures
+    assert ended == 4  # when it was found, twice to compare, and for the story; not when it was shrunk
+    assert not failure.shrunk.whole and failure.shrunk.runs == 1
+    assert type(failure.error) is ValueError and ", as far as the budget went" in failure.report()
+
+
 # -- shrinking, by itself ----------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,10 @@ class Livelock(SimulationError):
     """Hosts run on and on, and neither main nor a timer nor a packet gets any further."""
 
 
+class NotWanted(SimulationError):
+    """Whoever had the run began does not wait for its end any longer: shrinking has used up its time."""
+
+
 class NotDeterministic(SimulationError):
     """The same choices did not make the same run: something of the program is not captured."""
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from .bounded import sets_of_choices
 from .choices import Name, Replay, Strategy
-from .errors import NotDeterministic
+from .errors import NotDeterministic, NotWanted
 from .outside import put_aside
 from .picture import write
 from .report import StoryLine, counted, difference_report, failure_report, headline, users_line
 from .running import begin, check_settings, opened
-from .shrink import SECONDS, Shrinker, Shrunk
+from .shrink import SECONDS, Enough, Shrinker, Shrunk
 from .strategies import strategy as strategy_of
 from .token import Token
 from .trace import Event, first_difference
@@ -117,16 +117,19 @@ class Explorer:
         check_settings(settings)
         self._program = program
         self._settings = settings
-        self._through: tuple[type[BaseException], ...] = (KeyboardInterrupt, GeneratorExit, *through)
+        self._through: tuple[type[BaseException], ...] = (KeyboardInterrupt, GeneratorExit, NotWanted, *through)
         self._how_to_replay = how_to_replay
         self._shrink_seconds = shrink_seconds
         self.found = Exploration()  # so far; also what is left of an exploration that was interrupted
 
-    def once(self, seed: int, strategy: Strategy, *, log: bool = False) -> Outcome:
-        """Have one run."""
+    def once(
+        self, seed: int, strategy: Strategy, *, log: bool = False, is_wanted: Callable[[], bool] | None = None
+    ) -> Outcome:
+        """Have one run. NotWanted if it is said not to be wanted any longer, which is asked every 10,000 turns."""
         error = result = world = None
         try:
             with opened(**{**self._settings, "seed": seed, "strategy": strategy, "log": log}) as world:
+                world.is_wanted = is_wanted
                 result = self._program(world)
         except BaseException as exc:
             if world is None or isinstance(exc, self._through):
@@ -146,12 +149,16 @@ class Explorer:
         kind = outcome.kind
 
         def attempt(kept: dict[Name, float]) -> dict[Name, float] | None:
-            again = self.once(outcome.seed, Replay(kept))
+            try:
+                again = self.once(outcome.seed, Replay(kept), is_wanted=shrinker.has_time)
+            except NotWanted:
+                raise Enough from None
             return again.wild if again.kind == kind else None
 
         # Runs that wait for the real machine use no processor.
         clock = time.perf_counter if self._settings.get("allow_outside") else time.process_time
-        shrunk = Shrinker(attempt, seconds=self._shrink_seconds, clock=clock).shrink(outcome.wild)
+        shrinker = Shrinker(attempt, seconds=self._shrink_seconds, clock=clock)
+        shrunk = shrinker.shrink(outcome.wild)
         final = self.once(outcome.seed, Replay(shrunk.kept), log=True)
         token = Token(outcome.seed, name, shrunk.kept)
         story = [self._line(outcome.seed, shrunk, final, choice) for choice in shrunk.kept]
@@ -278,8 +285,8 @@ def explore(
     `strategy` is "uniform" (each choice by itself), "pct" or "pct(DEPTH)" (few exactly placed events), "pos" (all
     choices wild), or "bounded(K)": all runs that differ from the tame one in at most K choices, as far as there are
     seeds to count them. `first` ends with the first failure; shrinking one takes at most
-    200 runs or `shrink_seconds` of the processor's time (of real time with `allow_outside`). `settings` are those of
-    `World`.
+    200 runs or `shrink_seconds` of the processor's time (of real time with `allow_outside`), beside the two runs that
+    it is compared with and those of the story. `settings` are those of `World`.
     NotDeterministic if the same choices do not make the same run.
     """
     if not callable(main):

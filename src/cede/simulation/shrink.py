@@ -40,8 +40,8 @@ class Shrunk:
     whole: bool  # False iff the budget was used up before
 
 
-class _Enough(Exception):
-    """The budget is used up."""
+class Enough(Exception):
+    """The budget is used up. An attempt may raise it in the midst of a replay."""
 
 
 class Shrinker:
@@ -81,9 +81,13 @@ class Shrinker:
                 self._round(name)
             for name in list(self._kept):
                 self._halve(name, bounds)
-        except _Enough:
+        except Enough:
             whole = False
         return Shrunk(self._kept, {**self._kept, **bounds}, self.runs, whole)
+
+    def has_time(self) -> bool:
+        """Whether the seconds are not used up yet."""
+        return self._clock() <= self._until
 
     def _try(self, kept: Kept) -> bool:
         """Whether a set fails as well; if so, what of it was drawn becomes the one to go on with."""
@@ -94,8 +98,8 @@ class Shrinker:
         return True
 
     def _replay(self, kept: Kept) -> Kept | None:
-        if self.runs >= self._most or self._clock() > self._until:
-            raise _Enough
+        if self.runs >= self._most or not self.has_time():
+            raise Enough
         self.runs += 1
         return self._attempt(kept)
 

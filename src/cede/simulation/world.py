@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import current
 from .choices import Choices, Name, Strategy, Stream, Uniform, even, key_of
-from .errors import Deadlock, Livelock
+from .errors import Deadlock, Livelock, NotWanted
 from .faults import Troubles, no_host
 from .hosts import Host, abandon, shut_down
 from .order import check_order
@@ -61,6 +61,7 @@ class World(Turns, Troubles):
         self.choices = Choices(Uniform(seed) if strategy is None else of_one_run(strategy, seed))
         self.hosts: dict[str, Host] = _Hosts()
         self._mark: tuple[float, int, float] = (TURNS_OF_A_LIVELOCK, 0, inf)  # when to look whether anybody gets on
+        self.is_wanted: Callable[[], bool] | None = None  # asked now and then; False ends the run by NotWanted
         self.seen: dict[str, bool] = {}  # what `sometimes` was asked to look out for, and whether it was seen
         self.executables: dict[str, Stub] = {}  # what answers for the programs that hosts start
         self.children = 0  # processes that hosts have started
@@ -251,6 +252,8 @@ class World(Turns, Troubles):
         raise Deadlock(deadlock_report(self))
 
     def _see_whether_anybody_gets_on(self, host: Host) -> None:
+        if self.is_wanted is not None and not self.is_wanted():
+            raise NotWanted("there is no time left for this run")
         turns, arrivals, deadline = self._mark
         if self.turns < turns:
             return
