@@ -235,10 +235,11 @@ def test_one_that_nobody_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Stall] = []
     blocked = threading.Event()
 
-    def suspects_none(pulses: list[Any], *arguments: Any) -> Any:
+    def suspects_none(*arguments: Any) -> Any:
+        _, noted = wait_for_stall(*arguments[:-1], 0)
         blocked.wait(20)
         time.sleep(0.01)
-        return -1, [(1, 0)] * len(pulses)
+        return -1, noted
 
     async def main() -> None:
         await cede.sleep(0.3)
