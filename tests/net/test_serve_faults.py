@@ -15,6 +15,8 @@ import time
 
 import pytest
 
+from tests.idle import idle
+
 
 class Echo(asyncio.Protocol):
     def __init__(self, log=None):
@@ -107,13 +109,12 @@ async def test_without_descriptors_it_waits_and_says_so_once_a_second(loop, loop
             await loop.sock_connect(early, address)
             assert await echoed(loop, early)
             with no_descriptors_left():
-                began = time.process_time()
                 for sock in (first, second):
                     await loop.sock_connect(sock, address)
                     await loop.sock_sendall(sock, b"ping")
-                await asyncio.sleep(0.3)
+                with idle():
+                    await asyncio.sleep(0.3)
                 assert await echoed(loop, early)
-                assert time.process_time() - began < 0.25
             assert [error["message"] for error in loop_errors] == ["socket.accept() out of system resource"]
             assert loop_errors[0]["exception"].errno == errno.EMFILE
             loop_errors.clear()
