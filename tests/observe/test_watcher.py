@@ -203,6 +203,9 @@ def test_one_that_is_over_before_it_can_be_looked_at(
         gone_on.wait(20)
         return seen
 
+    def is_it(stall: Stall) -> bool:
+        return stall.missed and stall.seconds > 0.19
+
     async def request() -> None:
         time.sleep(0.2)
         if not ended:
@@ -215,16 +218,16 @@ def test_one_that_is_over_before_it_can_be_looked_at(
         await cede.sleep(0.01)
         await cede.sleep(0.01)
         gone_on.set()
-        while not any(words.match(str(stall)) for stall in found):
+        while not any(map(is_it, found)):
             await cede.sleep(0.01)
         task.cancel()
 
     monkeypatch.setattr(watcher, "wait_for_stall", waits_too_long)
     with watch(THRESHOLD, found.append):
         cede.run(main())
-    stall = next(stall for stall in found if words.match(str(stall)))
-    assert (stall.missed, stall.over, stall.stack) == (True, True, [])
-    assert stall.seconds > 0.19
+    stall = next(filter(is_it, found))
+    assert (stall.over, stall.stack) == (True, [])
+    assert stall.descheduled or words.match(str(stall))  # where the machine is busy, that is what is said
     assert stall.task == ("" if ended else "GET /report")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert stall.descheduled or warnings
@@ -267,8 +270,36 @@ def test_one_that_is_there_when_its_loop_is_found() -> None:
 
     with watch(THRESHOLD, found.append):
         cede.run(main())
-    assert not found[0].missed and not found[0].descheduled
+    assert not found[0].missed
     assert found[0].stack[0][0].endswith(".main")
+
+
+def test_one_that_is_there_when_its_loop_is_found_and_over_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It kept Python's lock: after the watcher's first look at that loop it goes on."""
+    found: list[Stall] = []
+    watched = threading.Event()
+    gone_on = threading.Event()
+
+    def waits_too_long(*arguments: Any) -> Any:
+        _, noted = wait_for_stall(*arguments[:-1], 0)
+        watched.set()
+        gone_on.wait(20)
+        return -1, noted
+
+    async def main() -> None:
+        time.sleep(THRESHOLD * 2)
+        with watch(THRESHOLD, found.append):
+            watched.wait(20)
+            await cede.sleep(0.01)
+            gone_on.set()
+            until = time.monotonic() + 20
+            while not found and time.monotonic() < until:
+                await cede.sleep(0.01)
+
+    monkeypatch.setattr(watcher, "wait_for_stall", waits_too_long)
+    cede.run(main())
+    assert found[0].over and not found[0].missed
+    assert found[0].stack[-1][0].endswith(".main")
 
 
 def test_a_crowded_turn() -> None:

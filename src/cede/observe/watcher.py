@@ -68,6 +68,7 @@ class Watcher:
         self._files: dict[int, int] = {}  # by thread of the system: a descriptor of what it says of it
         self._overlong: list[tuple[int, int, int, int]] = []  # what the loops noted: see `Pulse`
         self._attended = (0, 0)  # the latest stall that was looked at while it lasted: id of the loop, its looks
+        self._glimpsed: tuple[int, int, Any] = (0, 0, None)  # the latest in whose midst it began to watch; what it saw
         self._rate = 0.0  # seconds a tick
         self._ended = _thread.allocate_lock()
         self._telling = _thread.allocate_lock()  # held from when a stall is seen until it is told
@@ -150,28 +151,34 @@ class Watcher:
         for loop in loops:
             self._want_stretches(loop)
         before = [(*_schedstat(file), self._collected.get(loop._thread_id, 0.0)) for loop, file in zip(loops, files)]
-        at_last_look: Times | None = None  # of a stall that is older than this look it is not known
-        index = self._overdue(loops, _CERTAIN)
+        self._glimpse(loops)
+        index, noted = wait_for_stall(loops, files, self.threshold, interval, _PATIENCE)
         if index < 0:
-            index, noted = wait_for_stall(loops, files, self.threshold, interval, _PATIENCE)
-            if index < 0:
-                index = self._overdue(loops, 1.0)
-            if index >= 0:
-                at_last_look = *noted[index], before[index][2]
+            index = self._overdue(loops)
         if index >= 0 and not self._stopped:
-            self._attend(loops[index], files[index], at_last_look)
+            self._attend(loops[index], files[index], (*noted[index], before[index][2]))
         if not self._stopped:
             self._tell_of_missed(loops, files, before, index)
 
-    def _overdue(self, loops: list[Any], thresholds: float) -> int:
-        """Return the index of a loop that is busy for so many thresholds, -1 if none is.
+    def _overdue(self, loops: list[Any]) -> int:
+        """Return the index of a loop that is busy for too long, -1 if none is.
 
         Nobody suspected it, and then Python's lock could not be had until what the loop runs let go of it.
         """
         for index, loop in enumerate(loops):
-            if not loop._looks & 1 and _seconds_of(loop) >= self.threshold * thresholds:
+            if not loop._looks & 1 and _seconds_of(loop) >= self.threshold:
                 return index
         return -1
+
+    def _glimpse(self, loops: list[Any]) -> None:
+        """Look at one that is busy for too long already, for the case that it goes on before it is looked at again."""
+        index = self._overdue(loops)
+        if index >= 0:
+            loop = loops[index]
+            looks = loop._looks
+            things: list[Any] = []
+            self._glimpsed = id(loop), looks, stalls.look(loop, things)
+            hand_over(loop, things)
 
     def _want_stretches(self, loop: Any) -> None:
         self._measure(loop)
@@ -198,7 +205,7 @@ class Watcher:
 
     # --- A stall --------------------------------------------------------------------------------
 
-    def _attend(self, loop: Any, file: int, before: Times | None) -> None:
+    def _attend(self, loop: Any, file: int, before: Times) -> None:
         """Tell of a loop that stands still, again if it goes on for long, and of its end."""
         looks = loop._looks
         if looks & 1:
@@ -246,7 +253,8 @@ class Watcher:
             if seconds >= self.threshold * (1 if index == suspected >= 0 else _CERTAIN):
                 things: list[Any] = []
                 with self._telling:
-                    seen = stalls.look_back(loop, began, things)
+                    seen = self._glimpsed[2] if (number, looks) == self._glimpsed[:2] else None
+                    seen = seen or stalls.look_back(loop, began, things)
                     blame = None if loop is None else self._blame(loop, files[index], before[index], seconds)
                     stall = Stall(seconds, self.threshold, seen, blame, crowded=False, over=True)
                     if loop is not None:
@@ -264,7 +272,7 @@ class Watcher:
         level = logging.WARNING if seconds >= self.threshold * _AGAIN else logging.INFO
         _log(level, f"Event loop goes on after {seconds:.2f} s")
 
-    def _describe(self, loop: Any, looks: int, file: int, before: Times | None) -> Stall | None:
+    def _describe(self, loop: Any, looks: int, file: int, before: Times) -> Stall | None:
         """Look at what a loop does, and again a moment later; another step, and then another, make a crowded turn."""
         things: list[Any] = []
         try:
@@ -289,9 +297,9 @@ class Watcher:
         later = stalls.look(loop, things)
         return seen is not None and later is not None and later.key != seen.key
 
-    def _blame(self, loop: Any, file: int, before: Times | None, seconds: float) -> Blame | None:
+    def _blame(self, loop: Any, file: int, before: Times, seconds: float) -> Blame | None:
         on_processor, waited = _schedstat(file)
-        if before is None or not on_processor:
+        if not on_processor:
             return None
         thread = loop._thread_id
         collected = self._collected.get(thread, 0.0) - before[2]
