@@ -111,11 +111,18 @@ def test_a_waiting_loop_keeps_no_value_of_a_variable_alive(loop):
     def callback():
         variable.set(Value())
         values.append(weakref.ref(variable.get()))
-        loop.call_soon(lambda: None)
+        loop.call_soon(ran.append, True)
+
+    def stop():
+        if ran:
+            loop.stop()
+        else:  # both were due in one turn
+            loop.call_later(0.005, stop)
 
     values = []
+    ran = []
     loop.call_soon(callback)
-    loop.call_later(0.005, loop.stop)
+    loop.call_later(0.005, stop)
     loop.run_forever()
     gc.collect()
     assert values[0]() is None
