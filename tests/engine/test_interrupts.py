@@ -176,7 +176,7 @@ def test_stop_is_forgotten_by_an_interrupted_run(loop, interrupt):
         loop.run_forever()
     loop.call_soon(ran.append, 1)
     loop.call_soon(loop.call_soon, ran.append, 2)
-    loop.call_later(0.05, loop.stop)
+    loop.call_soon(loop.call_soon, loop.call_soon, loop.stop)
     loop.run_forever()
     assert ran == [1, 2]
 
