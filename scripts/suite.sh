@@ -5,16 +5,18 @@
 #
 # PYTHON is a command, a path, or a version such as 3.12, which is looked for in PATH and among pyenv's.
 # SPEED is `compiled` or `pure`. The tests that build and install the package run in the first speed only, and with
-# --once-elsewhere not at all: one interpreter may run them for all. With --between, for those between the oldest and the
-# newest, the second speed also leaves out what is slow. Every speed runs even if an earlier one failed;
-# the exit status tells whether any did. A run that collects no test counts as failed. Three processes share the tests,
-# for many wait for other programs; CEDE_TEST_JOBS is another number.
+# --once-elsewhere not at all: one interpreter may run them for all. With --between, for the three between the oldest and
+# the newest, the second speed also leaves out what is slow, and each other test runs on one of the three. Every speed
+# runs even if an earlier one failed; the exit status tells whether any did. A run that collects no test counts as failed.
+# Three processes share the tests, for many wait for other programs; CEDE_TEST_JOBS is another number. What failed beside
+# others, a few tests at most, runs again by itself: scripts/again.py.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 environment=(test requirements/test.txt --optional requirements/programs.txt)
 options=(-m "not programs and not applications")
 later=(-m "not build and not programs and not applications")
+plugins=()
 case ${1:-} in
 --once-elsewhere)
     options=("${later[@]}")
@@ -22,19 +24,20 @@ case ${1:-} in
     ;;
 --between)
     options=("${later[@]}")
-    later=(-m "not build and not slow and not programs and not applications")
+    later=(-m "not build and not slow and not programs and not applications" --share)
     shift
     ;;
 --programs)
     environment=(programs requirements/test.txt requirements/programs.txt requirements/programs-more.txt)
-    # Plugins of pytest's that are among the libraries are tested, not used.
-    options=(-m programs -p no:asyncio --dist loadfile tests/programs)
-    later=(-m "programs(pure=True)" -p no:asyncio --dist loadfile tests/programs)
+    plugins=(-p no:asyncio) # those of pytest's that are among the libraries are tested, not used
+    options=(-m programs --dist loadfile tests/programs)
+    later=(-m "programs(pure=True)" --dist loadfile tests/programs)
     shift
     ;;
 --applications)
     environment=(applications requirements/test.txt requirements/applications.txt)
-    options=(-m applications -p no:asyncio tests/programs/test_applications.py)
+    plugins=(-p no:asyncio)
+    options=(-m applications tests/programs/test_applications.py)
     later=("${options[@]}")
     shift
     ;;
@@ -71,7 +74,11 @@ for speed in "${speeds[@]}"; do
     *) die "unknown speed: $speed (compiled or pure)" ;;
     esac
     printf '\n######## %s, %s\n' "$("$venv_python" -V)" "$speed"
-    "$venv_python" -m pytest -n "${CEDE_TEST_JOBS:-3}" --dist worksteal "${pure[@]}" "${options[@]}" "$@" || status=1
+    pytest=("$venv_python" -m pytest "${plugins[@]}" "${pure[@]}")
+    cache=$(mktemp -d "${TMPDIR:-/tmp}/cede-test-cache.XXXXXX")
+    "${pytest[@]}" -n "${CEDE_TEST_JOBS:-3}" --dist worksteal -o cache_dir="$cache" "${options[@]}" "$@" ||
+        scripts/again.py "$cache" "${pytest[@]}" || status=1
+    rm -rf "$cache"
     options=("${later[@]}")
 done
 exit "$status"

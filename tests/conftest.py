@@ -28,6 +28,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,22 @@ PORTABLE = os.environ.get("CEDE_PORTABLE", "") not in ("", "0")  # nothing of Li
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pure", action="store_true", help="run cede as plain Python, ignoring its compiled modules")
+    parser.addoption(
+        "--share", action="store_true", help="run a third of the tests: three Pythons in a row run them all"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("share"):
+        mine = [item for item in items if zlib.crc32(item.nodeid.encode()) % 3 == sys.version_info.minor % 3]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
+        items[:] = mine
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, sched: Any) -> None:
+    """Note a test that ended its process, for scripts/again.py: that is never for want of time."""
+    sched.config.cache.set("cede/crashed", crashitem)
 
 
 def pytest_configure(config: pytest.Config) -> None:

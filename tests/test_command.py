@@ -31,9 +31,12 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment, with the cede under test importable from anywhere."""
+    """Return this process's environment, with the cede under test importable from anywhere.
+
+    Nothing is told of loops that are blocked: on a busy machine all are, now and then.
+    """
     path = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONASYNCIODEBUG": "", **changes}
+    return {**os.environ, "CEDE_WATCH": "0", "PYTHONPATH": path, "PYTHONASYNCIODEBUG": "", **changes}
 
 
 @pytest.fixture

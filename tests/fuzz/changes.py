@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Change(NamedTuple):
-    kind: str  # a kind of statement, or "eager"
+    kind: str  # one of programs.kinds_in()
     since: tuple[int, int]  # the first Python that behaves as cede does
     modes: tuple[str, ...]
     why: str
@@ -34,6 +34,7 @@ CHANGES = [
         ("package",),
         "asyncio wakes one more waiter, whom nobody notified, when one is cancelled",
     ),
+    Change("counted_barrier", NEVER, ("package",), "a barrier's waiters wait on a condition: see condition_wait"),
 ]
 
 

@@ -233,7 +233,10 @@ def generate(seed: int, avoid: frozenset[str] = frozenset()) -> Body:
 
 
 def kinds_in(part: Any) -> set[str]:
-    """Return the kinds of statements in a program, or in a part of one; `eager` among them if a task starts eagerly."""
+    """Return the kinds of statements in a program, or in a part of one.
+
+    `eager` is among them if a task starts eagerly, `counted_barrier` if how often a task waits at a barrier is counted.
+    """
     if not isinstance(part, list):
         return set()
     found: set[str] = set()
@@ -241,7 +244,10 @@ def kinds_in(part: Any) -> set[str]:
         found.add(part[0])
         if part[0] == "spawn" and part[2]:
             found.add("eager")
-    return found.union(*map(kinds_in, part))
+    found.update(*map(kinds_in, part))
+    if part and part[0] == "cancelled_at" and "barrier" in found:
+        found.add("counted_barrier")
+    return found
 
 
 def is_statement(part: list[Any]) -> bool:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.mark.timeout(60)
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.drawn
 def test_random_programs_of_streams(caplog):
     """What programs do with streams over socket pairs; this speed, both modes."""
     caplog.set_level(logging.CRITICAL)
@@ -38,6 +39,7 @@ def test_random_programs_of_streams(caplog):
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.drawn
 def test_random_programs(capsys):
     seed = os.environ.get("CEDE_FUZZ_SEED") or str(random.randrange(10**9))
     count = os.environ.get("CEDE_FUZZ_COUNT") or "2000"
@@ -67,6 +69,7 @@ def test_random_programs(capsys):
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.drawn
 def test_hostile_calls(capsys):
     """Whatever is passed to what is public, nothing crashes, hangs or says SystemError; this speed."""
     seed = int(os.environ.get("CEDE_FUZZ_SEED") or random.randrange(10**9))

@@ -683,6 +683,8 @@ def test_watch_tells_a_learner_who_is_who(run_python, tmp_path: Path) -> None:
     assert told.count("a sleep is over") == 3
     assert told.count("gather sees that one of its tasks has ended") == 2
     assert not any("callback _" in line for line in lines)
+    lines = [line for line in lines if "the loop was blocked" not in line]  # a busy machine has some
     begun = [number for number, line in enumerate(lines) if "before the first turn" in line]
+    begun = [number for number in begun if number - 1 not in begun]
     assert len(begun) == 2
     assert "the loop stops, for what it ran has ended" in lines[begun[1] - 1]

@@ -75,10 +75,13 @@ def program() -> Callable[[str, str], str]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment, with the cede under test importable, and free of what changes programs."""
+    """Return this process's environment, with the cede under test importable, and free of what changes programs.
+
+    Nothing is told of loops that are blocked: on a busy machine all are, now and then.
+    """
     path = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
     cleared = dict.fromkeys(("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "NO_COLOR", "FORCE_COLOR"), "")
-    return {**os.environ, **cleared, "PYTHONPATH": path, **changes}
+    return {**os.environ, **cleared, "CEDE_WATCH": "0", "PYTHONPATH": path, **changes}
 
 
 class Running:

@@ -3,10 +3,11 @@
     python -m tests.suites [--on LOOP,…] [--ci] [--jobs N] [--table] [--json FILE] [--add FILE…] [SUITE…]
 
 LOOP is asyncio, cede, cede-plain or uvloop. With --ci those suites that CI runs; N suites run side by side, for most of
-their time they wait. A test that fails runs a second time, with the others that failed, when all suites have run; one
-that fails twice, and not on asyncio, is lost: the exit status tells whether one was lost on cede. --table prints the
-figures as a table for docs/programs.md. What one run writes with --json another counts with --add as its own, and runs
-nothing more unless suites are named: so the table can be made in pieces.
+their time they wait. A test that fails runs a second time, with the others that failed, when all suites have run; if
+it fails twice, and not on asyncio, it runs alone (unless they are many); one that fails then, too, is lost: the exit
+status tells whether one was lost on cede. --table prints the figures as a table for docs/programs.md. What one run
+writes with --json another counts with --add as its own, and runs nothing more unless suites are named: so the table can
+be made in pieces.
 """
 
 from __future__ import annotations

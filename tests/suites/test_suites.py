@@ -43,6 +43,9 @@ def test_passes_when_it_runs_again():
     mark = pathlib.Path("mark")
     assert mark.exists() or mark.touch()
 
+def test_passes_alone(request):
+    assert len(request.session.items) == 1 or not on_cede()
+
 def test_hangs():
     time.sleep(60 if on_cede() else 0)
 
@@ -72,7 +75,7 @@ def test_each_end_of_a_test_is_told_from_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "source_tree", lambda suite: tmp_path)
     suite = catalogue.Suite("strange", "test_strange.py", "as any program", seconds=3.0, expression="not no_such_thing")
     result = runner.run(suite, ON)
-    assert len(result.failed) == 5 and not result.lost
+    assert len(result.failed) == 6 and not result.lost
     runner.judge(suite, ON, result)
     ends = {test.partition("::test_")[2]: outcome.outcome for test, outcome in result.tests.items()}
     assert ends == {
@@ -82,6 +85,7 @@ def test_each_end_of_a_test_is_told_from_the_others(tmp_path, monkeypatch):
         "fails_everywhere": "failed",
         "interrupts_are_as_in_a_terminal": "passed",
         "passes_when_it_runs_again": "passed",
+        "passes_alone": "passed",
         "hangs": "hung",
         "ends_the_process": "crashed",
         "forks": "passed",
@@ -91,8 +95,8 @@ def test_each_end_of_a_test_is_told_from_the_others(tmp_path, monkeypatch):
     lost = ["fails_on_cede", "hangs", "ends_the_process"]
     assert result.lost == [f"test_strange.py::test_{name}" for name in lost]
     assert result.fail_on_stock == ["test_strange.py::test_fails_everywhere"]
-    assert result.second_try == ["test_strange.py::test_passes_when_it_runs_again"]
-    assert (result.passed, result.judged) == (6, 9)
+    assert result.second_try == [f"test_strange.py::test_passes_{when}" for when in ("when_it_runs_again", "alone")]
+    assert (result.passed, result.judged) == (7, 10)
     assert result.tests["test_strange.py::test_every_road_leads_to_the_loop"].loops == 1
 
 
