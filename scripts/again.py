@@ -5,9 +5,9 @@
 
 CACHE is the cache folder of the run that failed, COMMAND is what runs pytest, without the tests. Each test runs in
 processes of its own. One that passes as often as is asked here has failed for want of a processor, or by what ran
-before it: it is named, and counted as a rerun by scripts/tally.py; the exit status is 0 if there is no other. Where many
-fail at once it is no chance, and where one ended its process it is no want of time: then nothing runs again. Nor does a
-test that draws what it tries (its marker is `drawn`), for it would try something else.
+before it: it is named, and counted as a rerun by scripts/tally.py; the exit status is 0 if there is no other. Where
+many fail at once it is no chance, and where one ended its process it is no want of time: then nothing runs again. Nor
+does a test that draws what it tries (its marker is `drawn`), for it would try something else.
 """
 
 from __future__ import annotations
