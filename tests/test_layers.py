@@ -66,7 +66,7 @@ LAYERS: dict[str, str] = {
     """,
     "6 door": """
         observe observe.processes observe.handing_over observe.stacks observe.callbacks observe.resources observe.words
-        observe.counters observe.stalls observe.snapshot
+        observe.ages observe.counters observe.stalls observe.snapshot
         observe.leaked observe.folders observe.mirror observe.takers observe.listener
         observe.schema observe.turns observe.chrome observe.page observe.export observe.stock_waits observe.recorder
         observe.prometheus_text observe.otel

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..engine import forks, tasks
+from .ages import moment
 from .handing_over import hand_over
 
 _SMALLEST, _LARGEST = 10, 40  # bits of ticks: what the histogram of delays tells apart, about 1 µs to 5 minutes
@@ -113,22 +114,20 @@ def watched() -> tuple[int, int]:
 
 def of_loop(loop: Any, by_state: bool = False) -> LoopStats:
     """Return the numbers of one loop; tasks by their state only if that is asked for."""
-    ticks, nanoseconds = loop._moment()
-    passed = ticks - loop._made_ticks
-    seconds = (nanoseconds - loop._made_at) / passed * 1e-9 if passed > 0 else 1e-9
+    _, tick = moment(loop)
     counts = loop._lags()
-    delays = [(float(2**bits) * seconds, counts[bits]) for bits in range(_SMALLEST, _LARGEST + 1)]
+    delays = [(float(2**bits) * tick, counts[bits]) for bits in range(_SMALLEST, _LARGEST + 1)]
     delays[0] = (delays[0][0], sum(counts[: _SMALLEST + 1]))
     delays[-1] = (delays[-1][0], sum(counts[_LARGEST:]))
     threads, queued = _executor(getattr(loop, "_default_executor", None))
     count, waiting = _states_of(loop) if by_state else (len(loop._live), 0)
     return LoopStats(
         loop._thread_id or 0,
-        loop._busy_ticks * seconds,
-        loop._idle_ticks * seconds,
+        loop._busy_ticks * tick,
+        loop._idle_ticks * tick,
         loop._turns,
         loop._looks // 2,
-        loop._longest * seconds,
+        loop._longest * tick,
         tuple(delays),
         count,
         count - waiting if by_state else 0,

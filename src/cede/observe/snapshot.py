@@ -30,6 +30,7 @@ from ..engine.forks import loops
 from ..engine.running import live_tasks
 from ..engine.watch import thread_frames
 from . import callbacks, counters, resources, stacks, stalls
+from .ages import moment, seconds_busy
 from .handing_over import hand_over
 
 FORMAT = 2
@@ -299,19 +300,14 @@ def _seconds_since_step(task: Any, loop: Any) -> float | None:
     """Return how long ago the last step of a task began."""
     if not getattr(task, "_steps", 0) or not hasattr(loop, "_moment"):
         return None
-    ticks, _ = loop._moment()
-    return _seconds(loop, (((ticks >> stalls.SINCE_UNIT) - task._since) & stalls.SINCE_MASK) << stalls.SINCE_UNIT)
+    ticks, tick = moment(loop)
+    since = ((ticks >> stalls.SINCE_UNIT) - task._since) & stalls.SINCE_MASK
+    return round((since << stalls.SINCE_UNIT) * tick, 3)
 
 
 def _seconds_busy(loop: Any) -> float:
     """Return how long ago a loop last looked at the kernel; 0 if it does just now, or does not run."""
-    return 0.0 if _is_asleep(loop) else _seconds(loop, max(loop._moment()[0] - loop._look_ticks, 0))
-
-
-def _seconds(loop: Any, ticks: int) -> float:
-    now, nanoseconds = loop._moment()
-    passed = now - loop._made_ticks
-    return round(ticks * (nanoseconds - loop._made_at) / passed / 1e9, 3) if passed > 0 else 0.0
+    return 0.0 if _is_asleep(loop) else round(seconds_busy(loop), 3)
 
 
 def _is_asleep(loop: Any) -> bool:

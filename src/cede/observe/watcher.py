@@ -28,6 +28,7 @@ from typing import Any
 from ..engine import forks
 from ..engine.watch import wait_for_stall
 from . import cancels, stalls
+from .ages import moment, seconds_busy
 from .handing_over import hand_over
 from .recorder import dump_of_itself
 from .stalls import Blame, Stall
@@ -69,7 +70,7 @@ class Watcher:
         self._overlong: list[tuple[int, int, int, int]] = []  # what the loops noted: see `Pulse`
         self._attended = (0, 0)  # the latest stall that was looked at while it lasted: id of the loop, its looks
         self._glimpsed: tuple[int, int, Any] = (0, 0, None)  # the latest in whose midst it began to watch; what it saw
-        self._rate = 0.0  # seconds a tick
+        self._tick = 0.0  # seconds
         self._ended = _thread.allocate_lock()
         self._telling = _thread.allocate_lock()  # held from when a stall is seen until it is told
 
@@ -166,7 +167,7 @@ class Watcher:
         Nobody suspected it, and then Python's lock could not be had until what the loop runs let go of it.
         """
         for index, loop in enumerate(loops):
-            if not loop._looks & 1 and _seconds_of(loop) >= self.threshold:
+            if not loop._looks & 1 and seconds_busy(loop) >= self.threshold:
                 return index
         return -1
 
@@ -181,13 +182,8 @@ class Watcher:
             hand_over(loop, things)
 
     def _want_stretches(self, loop: Any) -> None:
-        self._measure(loop)
-        loop._want_stretches(self._overlong, int(self.threshold / self._rate * _ENOUGH))
-
-    def _measure(self, loop: Any) -> None:
-        """Measure what a tick is worth, by the age of a loop; of one just made it is rough."""
-        ticks, now = loop._moment()
-        self._rate = max(now - loop._made_at, 1) / max(ticks - loop._made_ticks, 1) / 1e9
+        _, self._tick = moment(loop)
+        loop._want_stretches(self._overlong, int(self.threshold / self._tick * _ENOUGH))
 
     def _open_files(self, loops: list[Any]) -> list[int]:
         """Return descriptors of what Linux says of the loops' threads, -1 where it does not; close those of others."""
@@ -224,9 +220,9 @@ class Watcher:
             self._note_in_recording(loop, looks)
         while loop._looks == looks and not self._stopped:
             time.sleep(self.threshold / 5)
-            if loop._ring is not None and _seconds_of(loop) >= self.threshold * _AGAIN:
+            if loop._ring is not None and seconds_busy(loop) >= self.threshold * _AGAIN:
                 dump_of_itself("stall")
-            if told and stall.seconds < self.threshold * _AGAIN <= _seconds_of(loop):
+            if told and stall.seconds < self.threshold * _AGAIN <= seconds_busy(loop):
                 again = self._describe(loop, looks, file, before)
                 if again is not None:
                     stall = again
@@ -248,8 +244,8 @@ class Watcher:
                 continue
             loop = loops[index] if index >= 0 else None  # it has ended
             if loop is not None:
-                self._measure(loop)
-            seconds = ticks * self._rate
+                _, self._tick = moment(loop)
+            seconds = ticks * self._tick
             if seconds >= self.threshold * (1 if index == suspected >= 0 else _CERTAIN):
                 things: list[Any] = []
                 with self._telling:
@@ -258,7 +254,7 @@ class Watcher:
                     blame = None if loop is None else self._blame(loop, files[index], before[index], seconds)
                     stall = Stall(seconds, self.threshold, seen, blame, crowded=False, over=True)
                     if loop is not None:
-                        stall.began = time.monotonic() - (loop._moment()[0] - began) * self._rate
+                        stall.began = time.monotonic() - (moment(loop)[0] - began) * self._tick
                     self._tell(loop, stall)
                     hand_over(loop, things)
 
@@ -276,7 +272,7 @@ class Watcher:
         """Look at what a loop does, and again a moment later; another step, and then another, make a crowded turn."""
         things: list[Any] = []
         try:
-            seconds = _seconds_of(loop)
+            seconds = seconds_busy(loop)
             seen = stalls.look(loop, things)
             if seen is None or loop._looks != looks or seconds < self.threshold / 2:
                 return None  # it was over before Python's lock could be had
@@ -366,15 +362,6 @@ def _leave_no_name() -> None:
     known = getattr(threading, "_active", {})
     if isinstance(known.get(threading.get_ident()), threading._DummyThread):
         known.pop(threading.get_ident(), None)
-
-
-def _seconds_of(loop: Any) -> float:
-    """Return for how long a loop has been busy."""
-    ticks, now = loop._moment()
-    passed = ticks - loop._made_ticks
-    if passed <= 0:
-        return 0.0
-    return float((ticks - loop._look_ticks) * (now - loop._made_at) / passed / 1e9)
 
 
 def _take_no_signals() -> None:
