@@ -82,7 +82,7 @@ LAYERS: dict[str, str] = {
         simulation.bounded simulation.shrink simulation.token simulation.exploring simulation.plugin simulation
         __init__ _command _command.messages _command.as_uvloop _command.as_uvicorn_auto _command.other_loops
         _command.program _command.run _command.record _command.rings _command.strangers _command.attach _command.ask _command.show _command.repl
-        simulation.command simulation.hypothesis
+        simulation.lookout simulation.command simulation.hypothesis
         _command.tree _command.processes _command.ps
         _command.looking _command.columns _command.screens _command.console _command.top
         __main__

@@ -25,6 +25,7 @@ from .._command.program import NothingToRun, Program, find, install_here
 from .choices import Replay, Strategy
 from .errors import NotDeterministic
 from .exploring import Exploration, Explorer, Outcome
+from .lookout import Lookout
 from .picture import write
 from .report import counted, headline
 from .token import Token, parse
@@ -113,11 +114,16 @@ class _Simulation:
         self._argv = argv
         self._options = options
         self._runs = 0  # that have ended
+        self._world: Any = None  # the latest
         self._folder = os.path.join(os.path.realpath(sys.path[0] or os.getcwd()), "")
         settings = {"late": not options.punctual}
         self._explorer = Explorer(self._run, settings, how_to_replay=self._how_to_replay)
 
     def carry_out(self) -> int:
+        with Lookout(self._turn, self._tell_of_stillness):
+            return self._carry_out()
+
+    def _carry_out(self) -> int:
         token: Token | None = self._options.replay
         if token is not None:
             try:
@@ -146,6 +152,14 @@ class _Simulation:
         put_out([f"{runs}: {_ways(found) if found.failures else 'none failed'}"])
         put_out([f"never seen: {', '.join(found.unseen)}"] if found.unseen else [])
         return 1 if found.failures else 0
+
+    def _turn(self) -> object:
+        world = self._world
+        return None if world is None else (id(world), world.turns)
+
+    def _tell_of_stillness(self, text: str) -> None:
+        which = f"run {self._runs} of {self._options.seeds}: " if self._options.replay is None else ""
+        _tell(f"\ncede simulate: {which}{text}\n      Ctrl-C ends it\n")
 
     def _seeds(self) -> Iterator[int]:
         """Yield a seed a run, and tell a terminal how many runs there were."""
@@ -177,6 +191,7 @@ class _Simulation:
         return os.path.basename(self._argv[0]).removesuffix(".py") or "program"
 
     def _run(self, world: Any) -> None:
+        self._world = world
         world.faults(**dict.fromkeys(self._options.faults, True))
         with world.host("main").entered(), self._fresh_modules() as main:
             try:
@@ -220,11 +235,17 @@ class _Nowhere(io.StringIO):
         return len(text)
 
 
-def _tell_terminal(text: str) -> None:
-    """Write to standard error, also where the runs' own is silenced; only to a person."""
-    if sys.__stderr__ is not None and sys.__stderr__.isatty():
+def _tell(text: str) -> None:
+    """Write to standard error, also where the runs' own is silenced."""
+    if sys.__stderr__ is not None:
         sys.__stderr__.write(text)
         sys.__stderr__.flush()
+
+
+def _tell_terminal(text: str) -> None:
+    """The same, but only to a person."""
+    if sys.__stderr__ is not None and sys.__stderr__.isatty():
+        _tell(text)
 
 
 def _interrupted(error: KeyboardInterrupt, when: str) -> int:

@@ -46,10 +46,10 @@ def _tasks_of(world: World) -> list[str]:
         if row["loop"] in hosts:
             waits = _waits_for(row, names, resources.get(row["resource"]))
             lines.append(f"  {hosts[row['loop']].name}: {names[row['id']]} waits for {waits}")
-            lines += _place(row["stack"])
+            lines += place(row["stack"])
     for host, name, stack in world.threads.standing():
         lines.append(f"  {host}: thread {name!r} stands still")
-        lines += _place([(frame.name, frame.filename, frame.lineno or 0) for frame in reversed(stack)])
+        lines += place([(frame.name, frame.filename, frame.lineno or 0) for frame in reversed(stack)])
     return lines or ["  (none: main waits for a future that nobody can resolve)"]
 
 
@@ -61,8 +61,8 @@ def _waits_for(row: dict[str, Any], names: dict[int, str], resource: dict[str, A
     return what + (f", held by {' and '.join(holders)}" if holders else "")
 
 
-def _place(stack: list[tuple[str, str, int]]) -> list[str]:
-    """Return where a task stands: the innermost frames that are the program's, with their lines."""
+def place(stack: list[tuple[str, str, int]]) -> list[str]:
+    """Return lines that say where a task or a thread stands: its innermost frames that are the program's."""
     program = [entry for entry in stack if not entry[1].startswith((_OURS, _STDLIB, _LIBRARY))]
     lines = []
     for name, file, line in (program or stack)[:_DEEPEST]:
