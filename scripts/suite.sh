@@ -77,7 +77,7 @@ for speed in "${speeds[@]}"; do
     pytest=("$venv_python" -m pytest "${plugins[@]}" "${pure[@]}")
     cache=$(mktemp -d "${TMPDIR:-/tmp}/cede-test-cache.XXXXXX")
     "${pytest[@]}" -n "${CEDE_TEST_JOBS:-3}" --dist worksteal -o cache_dir="$cache" "${options[@]}" "$@" ||
-        scripts/again.py "$cache" "${pytest[@]}" || status=1
+        "$venv_python" scripts/again.py "$cache" "${pytest[@]}" || status=1
     rm -rf "$cache"
     options=("${later[@]}")
 done
