@@ -14,7 +14,7 @@ from .bars import shortfalls
 from .catalogue import SECTIONS, all_rows
 from .clients import REPOSITORY
 from .peers import BY_NAME, PEERS
-from .recording import BUDGET
+from .recording import budget
 from .rounds import Result
 
 PAGE = REPOSITORY / "docs" / "performance.md"
@@ -129,7 +129,7 @@ def _version_part(file: Path) -> list[str]:
         found = [result for result in rows.values() if result.section == section]
         if found:
             lines += [f"### {section}", "", *beside_the_best(found), *every_peer(found)]
-    lines += _recording_part(results.recording(file), rows)
+    lines += _recording_part(results.recording(file), rows, python)
     short = [f"- {line}" for result in rows.values() for line in shortfalls(result, python)]
     for heading, notes in (("Dashes", dashes(rows.values())), ("Short of the bar", short)):
         if notes:
@@ -137,19 +137,17 @@ def _version_part(file: Path) -> list[str]:
     return lines
 
 
-def _recording_part(counted: dict[str, tuple[float, float]], rows: dict[str, Result]) -> list[str]:
+def _recording_part(counted: dict[str, tuple[float, float]], rows: dict[str, Result], python: str) -> list[str]:
     if not counted:
         return []
-    lines = [
-        [rows[name].title if name in rows else name, f"{off:.0f}", f"{on:.0f}", f"{on / off - 1:+.1%}", _budget(name)]
-        for name, (off, on) in counted.items()
-    ]
+    lines = []
+    for name, (off, on) in counted.items():
+        most = budget(name, tuple(map(int, python.split("."))))
+        allowed = "" if most is None else f"{most:.0%}"
+        title = rows[name].title if name in rows else name
+        lines.append([title, f"{off:.0f}", f"{on:.0f}", f"{on / off - 1:+.1%}", allowed])
     words = "What it takes that a program is recorded, in instructions an operation, counted by `--budget`:"
     return ["### Recording", "", words, "", *_table(["row", "off", "recording", "more", "budget"], lines)]
-
-
-def _budget(name: str) -> str:
-    return f"{BUDGET[name]:.0%}" if name in BUDGET else ""
 
 
 def write_page() -> None:

@@ -23,12 +23,17 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_recording_takes_stands_on_the_page(page: Path) -> None:
-    results.write_recording({"sleep0-1": (1000.4, 1100.4), "shield": (10.0, 20.0)})
+    results.write_recording({"sleep0-1": (1000.4, 1100.4), "shield": (10.0, 20.0), "task-await": (100.0, 101.0)})
+    for python in ("3.13", "3.15"):  # whichever writes the page
+        (results.DIRECTORY / f"python-{python}.json").write_text(results.path().read_text())
     report.write_page()
     written = page.read_text()
     assert written.startswith("# By hand") and "old" not in written
     assert "- python: a snake" in written
     assert f"| sleep0-1 | 1000 | 1100 | +10.0% | {recording.BUDGET['sleep0-1']:.0%} |" in written
+    by_version = dict(part.split("\n", 1) for part in written.split("## Python ")[1:])
+    assert "| task-await | 100 | 101 | +1.0% | 18% |" in by_version["3.13"]
+    assert "| task-await | 100 | 101 | +1.0% | 23% |" in by_version["3.15"]
     assert "| shield | 10 | 20 | +100.0% |  |" in written
 
 
