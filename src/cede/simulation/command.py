@@ -73,7 +73,7 @@ def _file(words: list[str]) -> tuple[str, str, list[str]]:
     return ("file", words[0], words[1:]) if words else ("file", "", [])
 
 
-_FAULTS = ("chunks", "drift", "lookups", "loss", "oneway", "partitions", "resets")
+_FAULTS = ("chunks", "drift", "jumps", "lookups", "loss", "oneway", "partitions", "resets")
 _KNOWN = ", ".join(_FAULTS)
 
 

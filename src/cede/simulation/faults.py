@@ -2,7 +2,7 @@
 
 `World` has these as its methods. What is drawn has streams of its own: `a|b/partition` and `a>b/oneway` in periods of
 time, `bank/kill` and `bank/power` by what arrives at and leaves a host, `alice>bank/2/reset` by segments, `bank/drift`
-once. Nothing here sets timers while nothing goes wrong, so a world that has nothing left to do still ends.
+once, `bank/jump` by readings of its wall clock. Nothing here sets timers while nothing goes wrong, so a world that has nothing left to do still ends.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LOSS_PROBABILITY = 0.01
 LOOKUP_PROBABILITY = 0.03
 DRIFT_PROBABILITY = 0.2  # of a host, whose clock then goes wrong until `heal`
 LARGEST_DRIFT = 0.2  # seconds a second: far more than a quartz has, so that it tells within the seconds that a test has
+JUMP_PROBABILITY = 0.02  # each time that a wall clock is read
+LARGEST_JUMP = 3600.0  # seconds: a summer time that somebody took for a correction
 
 
 class Faults:
@@ -31,6 +33,8 @@ class Faults:
         self.partitions = 0.0  # probability, a period
         self.oneway = 0.0  # the same, a direction
         self.drift = 0.0  # probability, a host
+        self.jumps = 0.0  # probability, each time that a wall clock is read
+        self._readings: dict[str, int] = {}  # so often a host's wall clock was read
         self._drifts = 0  # how often it was asked for
         self._drifting: dict[str, Any] = {}  # hosts whose clocks go wrong
         self.kills: dict[str, float] = {}  # {host: probability each time something arrives there or leaves it}
@@ -85,6 +89,22 @@ class Faults:
         self._drifting[name] = host
         host.drift(1 + drift if is_fast else 1 - drift)
 
+    def wall_is_read(self, host: Any) -> None:
+        """The wall clock of a host is about to be read: perhaps it was set since the last time."""
+        if not self.jumps:
+            return
+        name = host.name
+        number = self._readings[name] = self._readings.get(name, 0) + 1
+        severity = self._world.draw(f"{name}/jump", number, self.jumps)
+        if not severity:
+            return
+        seconds = severity * LARGEST_JUMP
+        is_ahead = bool(self._world.draw(f"{name}/jump_ahead", number, 0.5))
+        if self._world.log is not None:
+            words = f"the wall clock of {name} is set {'forward' if is_ahead else 'back'}"
+            self._world.explain_choice((f"{name}/jump", number), words, f"by {seconds:.3g} s")
+        host.clock.jump(seconds if is_ahead else -seconds)
+
     def touched(self, host: Any) -> None:
         """Something arrives at a host, leaves it, or is done to its disk: perhaps it is killed, or loses its power."""
         name = host.name
@@ -121,7 +141,7 @@ class Faults:
 
     def end(self) -> None:
         """No more faults; hosts that were to be started again start now."""
-        self.partitions = self.oneway = self.drift = 0.0
+        self.partitions = self.oneway = self.drift = self.jumps = 0.0
         self.kills = {}
         self.power = {}
         for host in self._drifting.values():
@@ -238,19 +258,22 @@ class Troubles:
         kills: Iterable[Any] = (),
         power: Iterable[Any] = (),
         drift: bool | float = False,
+        jumps: bool | float = False,
         late: bool | None = None,
     ) -> None:
         """Let these faults be drawn from now on, until `heal`.
 
         True stands for a usual probability: of a partition between two hosts (a period of 2 s), of one that cuts only
         what one of them sends (`oneway`), of a reset (a segment), of a read or write that is cut short, of a segment or
-        datagram that is lost, of a look-up that fails, of a clock that goes a fifth too slow or too fast at most.
+        datagram that is lost, of a look-up that fails, of a clock that goes a fifth too slow or too fast at most,
+        of a wall clock that is set forward or back by an hour at most (each time that it is read).
         `kills` and `power` are hosts that may be killed or lose their power; they are started again within 2 s.
         """
         network = self.network
         drawn = network.faults
         drawn.partitions = _probability(partitions, PARTITION_PROBABILITY)
         drawn.oneway = _probability(oneway, PARTITION_PROBABILITY)
+        drawn.jumps = _probability(jumps, JUMP_PROBABILITY)
         network.resets = _probability(resets, RESET_PROBABILITY)
         network.chunks = _probability(chunks, CUT_PROBABILITY)
         network.loss = _probability(loss, LOSS_PROBABILITY)

@@ -93,6 +93,11 @@ class Host(Machine, Powers):
             loop._arrange_by(self.order.arrange)
         self.loops.append(loop)
 
+    def wall(self) -> float:
+        """Read its wall clock: seconds since 1970."""
+        self.world.network.faults.wall_is_read(self)
+        return self.clock.wall()
+
     def drift(self, rate: float) -> None:
         """Let its clock go at `rate` of its seconds a second from now on."""
         self.now = max(self.now, self.world.now)

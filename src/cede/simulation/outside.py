@@ -194,7 +194,7 @@ def _clock_reader(wall: bool, nanoseconds: bool) -> Callable[[Any], Callable[[],
             host = host_of()
             if host is None:
                 return real()
-            seconds = host.clock.wall() if wall else host.clock.time()
+            seconds = host.wall() if wall else host.clock.time()
             return int(seconds * 1e9) if nanoseconds else seconds
 
         return read
@@ -207,7 +207,7 @@ def _calendar(real: Callable[..., Any]) -> Callable[..., Any]:
 
     def calendar(seconds: float | None = None, /) -> Any:
         host = current.host()
-        return real(seconds) if host is None or seconds is not None else real(host.clock.wall())
+        return real(seconds) if host is None or seconds is not None else real(host.wall())
 
     return calendar
 
@@ -216,7 +216,7 @@ def _written_time(real: Callable[..., str]) -> Callable[..., str]:
     def written(*args: Any) -> str:
         host = current.host()
         if host is not None and len(args) == (1 if real.__name__ == "strftime" else 0):
-            args = (*args, time.localtime(host.clock.wall()))
+            args = (*args, time.localtime(host.wall()))
         return real(*args)
 
     return written
@@ -234,7 +234,7 @@ def _clock_by_number(real: Callable[[int], Any]) -> Callable[[int], Any]:
         host = current.host()
         if host is None:
             return real(clock)
-        seconds = host.clock.wall() if clock == time.CLOCK_REALTIME else host.clock.time()
+        seconds = host.wall() if clock == time.CLOCK_REALTIME else host.clock.time()
         return int(seconds * 1e9) if real.__name__ == "clock_gettime_ns" else seconds
 
     return read
@@ -258,17 +258,17 @@ def _methods_of_datetime() -> list[tuple[type, str, Any]]:
 
     def now(cls: Any, tz: Any = None) -> Any:
         host = current.host()
-        return real_now.__get__(None, cls)(tz) if host is None else cls.fromtimestamp(host.clock.wall(), tz)
+        return real_now.__get__(None, cls)(tz) if host is None else cls.fromtimestamp(host.wall(), tz)
 
     def utcnow(cls: Any) -> Any:
         host = current.host()
         if host is None:
             return real_utcnow.__get__(None, cls)()
-        return cls.fromtimestamp(host.clock.wall(), datetime.UTC).replace(tzinfo=None)
+        return cls.fromtimestamp(host.wall(), datetime.UTC).replace(tzinfo=None)
 
     def today(cls: Any) -> Any:
         host = current.host()
-        return real_today.__get__(None, cls)() if host is None else cls.fromtimestamp(host.clock.wall())
+        return real_today.__get__(None, cls)() if host is None else cls.fromtimestamp(host.wall())
 
     return [
         (datetime.datetime, "now", classmethod(now)),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import itertools
 import time
 from typing import Any
 
 import pytest
 
 from cede.simulation import World, explore, run
-from cede.simulation.faults import LARGEST_DRIFT
+from cede.simulation.faults import LARGEST_DRIFT, LARGEST_JUMP
 
 PORT = 9
 
@@ -124,12 +126,79 @@ def test_a_clock_that_drifts_is_told_by_its_host() -> None:
     assert line.least
 
 
-@pytest.mark.parametrize("fault", ["oneway", "drift"])
+async def times(count: int = 100) -> list[tuple[float, float]]:
+    """What both clocks of a host say, in turn."""
+    found = []
+    for _ in range(count):
+        found.append((time.time(), time.monotonic()))
+        await asyncio.sleep(0.01)
+    return found
+
+
+def test_wall_clocks_jump_until_the_world_heals() -> None:
+    steps = []
+
+    async def main(world: World) -> None:
+        world.faults(jumps=0.05)
+        host = world.host("reader")
+        found = await host.run(times)
+        offsets = [wall - monotonic for wall, monotonic in found]
+        steps.extend(later - earlier for earlier, later in itertools.pairwise(offsets))
+        monotonics = [monotonic for _, monotonic in found]
+        assert all(0.01 <= later - earlier < 0.011 for earlier, later in itertools.pairwise(monotonics))
+        world.heal()
+        offsets = [wall - monotonic for wall, monotonic in await host.run(times)]
+        assert max(offsets) - min(offsets) < 1e-5
+
+    for seed in range(10):
+        run(main, seed=seed, late=False)
+    jumps = [step for step in steps if abs(step) > 1e-3]
+    assert 0 < len(jumps) < len(steps) / 2
+    assert min(jumps) < -60 and max(jumps) > 60
+    assert all(abs(jump) <= LARGEST_JUMP + 1 for jump in jumps)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        time.time,
+        lambda: time.time_ns() / 1e9,
+        lambda: time.clock_gettime(time.CLOCK_REALTIME),
+        lambda: datetime.datetime.now().timestamp(),
+        lambda: datetime.datetime.now(datetime.UTC).timestamp(),
+    ],
+    ids=["time", "time_ns", "clock_gettime", "now", "now with a zone"],
+)
+def test_a_time_out_by_the_wall_clock_is_found_and_told(now: Any) -> None:
+    """The wall clock is set back while somebody waits for it: a story of one line."""
+
+    async def wait() -> None:
+        deadline = now() + 1
+        for _ in range(15):
+            await asyncio.sleep(0.1)
+            if now() >= deadline:
+                return
+        raise AssertionError("no end after a second")
+
+    async def main(world: World) -> None:
+        world.faults(jumps=True)
+        await world.host("waiter").run(wait)
+
+    (failure,) = explore(main, seeds=range(200), first=True, late=False, shrink_seconds=3600).failures
+    (line,) = failure.story
+    assert line.where == "the wall clock of waiter is set back"
+    assert line.what.startswith("by ") and line.what.endswith(" s")
+    assert line.least
+
+
+@pytest.mark.parametrize("fault", ["oneway", "drift", "jumps"])
 def test_nothing_is_drawn_that_was_not_asked_for(fault: str) -> None:
     async def main(world: World) -> dict[Any, float]:
         world.faults(partitions=True, **{fault: False})
+        await world.hosts["main"].run(times)
         await heard_each_other(world, 3.0)
         return dict(world.choices.wild)
 
     for seed in range(5):
-        assert not [stream for stream, _ in run(main, seed=seed) if stream.rpartition("/")[2].startswith(fault)]
+        wild = run(main, seed=seed)
+        assert not [stream for stream, _ in wild if stream.rpartition("/")[2].startswith(fault.rstrip("s"))]
