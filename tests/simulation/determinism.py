@@ -199,7 +199,9 @@ async def faults(world: World) -> None:
         return main
 
     hosts = [world.host(name, member(name)) for name in "abc"]
-    world.faults(partitions=True, resets=True, chunks=True, loss=True, lookups=True, kills=hosts[:2], drift=True, jumps=True)
+    world.faults(
+        partitions=True, resets=True, chunks=True, loss=True, lookups=True, kills=hosts[:2], drift=True, jumps=True
+    )
     await asyncio.sleep(6)
     world.heal()
     await asyncio.sleep(3)

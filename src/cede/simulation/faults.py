@@ -2,7 +2,8 @@
 
 `World` has these as its methods. What is drawn has streams of its own: `a|b/partition` and `a>b/oneway` in periods of
 time, `bank/kill` and `bank/power` by what arrives at and leaves a host, `alice>bank/2/reset` by segments, `bank/drift`
-once, `bank/jump` by readings of its wall clock. Nothing here sets timers while nothing goes wrong, so a world that has nothing left to do still ends.
+once, `bank/jump` by readings of its wall clock. Nothing here sets timers while nothing goes wrong, so a world that has
+nothing left to do still ends.
 """
 
 from __future__ import annotations
