@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.simulation import Deadlock, NotDeterministic, World, explore, replay, run
+from cede.simulation import Deadlock, NotDeterministic, World, explore, exploring, replay, run
 from cede.simulation.choices import Name, Strategy, Uniform
 from cede.simulation.exploring import Explorer
 from cede.simulation.shrink import Shrinker
@@ -268,6 +268,26 @@ def test_a_run_that_lasts_longer_than_shrinking_may_is_cut_short() -> None:
     assert ended == 4  # when it was found, twice to compare, and for the story; not when it was shrunk
     assert not failure.shrunk.whole and failure.shrunk.runs == 1
     assert type(failure.error) is ValueError and ", as far as the budget went" in failure.report()
+
+
+@pytest.mark.parametrize("seconds", [3600.0, 0.0], ids=["enough", "none"])
+def test_the_story_of_a_run_that_lasts_long_is_told_without_what_there_is_no_time_for(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """From where on a choice makes it fail takes another run to tell, for each."""
+    monkeypatch.setattr(exploring, "TELLING_SECONDS", seconds)
+
+    async def main(world: World) -> None:
+        world.host("holder")
+        world.faults(drift=True)
+        began = world.now
+        await world.hosts["holder"].run(asyncio.sleep, 1.0)
+        assert world.now - began < 1.1
+
+    (failure,) = explore(main, seeds=range(200), first=True, late=False, shrink_seconds=3600).failures
+    (line,) = failure.story
+    assert line.where == "the clock of holder is slow"
+    assert bool(line.least) is (seconds > 0)
 
 
 # -- shrinking, by itself ----------------------------------------------------------------------------------------------

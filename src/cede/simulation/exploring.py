@@ -27,6 +27,7 @@ from .trace import Event, first_difference
 from .world import World
 
 CHECKED = 50  # one passing run of so many is had again
+TELLING_SECONDS = 10.0  # for the runs that find out in words from where on a choice makes a run fail
 Kind = tuple[str, str]
 
 
@@ -161,7 +162,8 @@ class Explorer:
         shrunk = shrinker.shrink(outcome.wild)
         final = self.once(outcome.seed, Replay(shrunk.kept), log=True)
         token = Token(outcome.seed, name, shrunk.kept)
-        story = [self._line(outcome.seed, shrunk, final, choice) for choice in shrunk.kept]
+        until = clock() + TELLING_SECONDS
+        story = [self._line(outcome.seed, shrunk, final, choice, lambda: clock() <= until) for choice in shrunk.kept]
         story.sort(key=lambda line: line.time)
         error = outcome.error if final.error is None else final.error
         replay = self._how_to_replay(token)
@@ -190,14 +192,20 @@ class Explorer:
         if difference is not None or one.kind != other.kind or one.kind != outcome.kind:
             raise NotDeterministic(difference_report(outcome, (one, other), difference))
 
-    def _line(self, seed: int, shrunk: Shrunk, final: Outcome, choice: Name) -> StoryLine:
+    def _line(
+        self, seed: int, shrunk: Shrunk, final: Outcome, choice: Name, is_wanted: Callable[[], bool]
+    ) -> StoryLine:
+        """Tell of a choice; what it is at the least only if the run that knows is over while it is wanted."""
         value = shrunk.kept[choice]
         time, where, what = final.told.get(choice, (final.now, f"{choice[0]}, choice {choice[1] + 1}", f"{value:.3g}"))
         bound = shrunk.bounds[choice]
         least = ""
-        if bound < value:
-            told = self.once(seed, Replay({**shrunk.kept, choice: bound}), log=True).told
-            least = told.get(choice, (0.0, "", f"{bound:.3g}"))[2]
+        if bound < value and is_wanted():
+            try:
+                told = self.once(seed, Replay({**shrunk.kept, choice: bound}), log=True, is_wanted=is_wanted).told
+                least = told.get(choice, (0.0, "", f"{bound:.3g}"))[2]
+            except NotWanted:
+                pass
         return StoryLine(time, where, what, "" if least == what else least)
 
     # --- Many runs
