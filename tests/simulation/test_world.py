@@ -412,6 +412,27 @@ async def _coroutine() -> None:
         (lambda world: world.hosts["shpo"], KeyError, r"no host 'shpo' \(there are main, shop\): make it first"),
         (lambda world: world.reset("main", "shpo"), ValueError, r"no host 'shpo' \(there are main, shop\)"),
         (lambda world: world.faults(kills=["shpo"]), ValueError, r"no host 'shpo' \(there are main, shop\)"),
+        (lambda world: world.faults(power="shpo"), ValueError, "no host 'shpo'"),
+        (lambda world: world.faults(jumps=2), ValueError, "jumps is a probability, from 0 to 1, not 2"),
+        (lambda world: world.faults(drift=-0.5), ValueError, "drift is a probability, from 0 to 1, not -0.5"),
+        (lambda world: world.link("main", "shop", loss=1.5), ValueError, "loss is a probability, from 0 to 1, not 1.5"),
+        (
+            lambda world: world.link("main", "shop", latency=-1),
+            ValueError,
+            "latency is in seconds, .* from 0 on, not -1",
+        ),
+        (
+            lambda world: world.link("main", "shop", latency=(2, 1)),
+            ValueError,
+            r"the least and the most, .* not \(2, 1\)",
+        ),
+        (
+            lambda world: world.link("main", "shop", bandwidth=0),
+            ValueError,
+            "bytes a second, above 0, not 0; to cut",
+        ),
+        (lambda world: world.lookup(failure=3), ValueError, "failure is a probability"),
+        (lambda world: world.lookup(delay=(1, float("nan"))), ValueError, "delay is in seconds"),
     ],
 )
 def test_mistakes_with_hosts_are_told(mistake: Callable[[World], Any], error: type[Exception], words: str) -> None:

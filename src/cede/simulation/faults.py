@@ -9,6 +9,7 @@ nothing left to do still ends.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 # How often things go wrong where no number is given. A run makes of each kind a multiple, from none to twenty times it.
@@ -189,9 +190,9 @@ class Troubles:
     def lookup(self, *, delay: tuple[float, float] | None = None, failure: float | None = None) -> None:
         """Set what looking up a name takes (seconds, least and most), and how probably it fails for now."""
         if delay is not None:
-            self.names.delay = delay
+            self.names.delay = _between("delay", delay)
         if failure is not None:
-            self.names.failure = failure
+            self.names.failure = _probability("failure", failure, failure)
 
     def link(
         self,
@@ -211,11 +212,13 @@ class Troubles:
         probabilities (a lost segment of TCP comes later, a lost datagram never); `bandwidth` in bytes a second.
         """
         self._known([one, other])
-        if latency is not None and not isinstance(latency, tuple):
-            latency = (latency, latency)
+        if latency is not None:
+            latency = _between("latency", latency)
+        if bandwidth is not None and not bandwidth > 0:
+            raise ValueError(f"bandwidth is in bytes a second, above 0, not {bandwidth}; to cut a link: partition()")
         for value, what in ((loss, "loss"), (duplicate, "duplicate"), (reorder, "reorder")):
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{what} is a probability, from 0 to 1, not {value}")
+            if value is not None:
+                _probability(what, value, value)
         name, other_name = self._known([one, other])
         self.network.set_link(
             name,
@@ -256,8 +259,8 @@ class Troubles:
         chunks: bool | float = False,
         loss: bool | float = False,
         lookups: bool | float = False,
-        kills: Iterable[Any] = (),
-        power: Iterable[Any] = (),
+        kills: Any = (),
+        power: Any = (),
         drift: bool | float = False,
         jumps: bool | float = False,
         late: bool | None = None,
@@ -268,25 +271,26 @@ class Troubles:
         what one of them sends (`oneway`), of a reset (a segment), of a read or write that is cut short, of a segment or
         datagram that is lost, of a look-up that fails, of a clock that goes a fifth too slow or too fast at most,
         of a wall clock that is set forward or back by an hour at most (each time that it is read).
-        `kills` and `power` are hosts that may be killed or lose their power; they are started again within 2 s.
+        `kills` and `power` are hosts, or one alone, that may be killed or lose their power; they are started again
+        within 2 s.
         """
         network = self.network
         drawn = network.faults
-        drawn.partitions = _probability(partitions, PARTITION_PROBABILITY)
-        drawn.oneway = _probability(oneway, PARTITION_PROBABILITY)
-        drawn.jumps = _probability(jumps, JUMP_PROBABILITY)
-        network.resets = _probability(resets, RESET_PROBABILITY)
-        network.chunks = _probability(chunks, CUT_PROBABILITY)
-        network.loss = _probability(loss, LOSS_PROBABILITY)
+        drawn.partitions = _probability("partitions", partitions, PARTITION_PROBABILITY)
+        drawn.oneway = _probability("oneway", oneway, PARTITION_PROBABILITY)
+        drawn.jumps = _probability("jumps", jumps, JUMP_PROBABILITY)
+        network.resets = _probability("resets", resets, RESET_PROBABILITY)
+        network.chunks = _probability("chunks", chunks, CUT_PROBABILITY)
+        network.loss = _probability("loss", loss, LOSS_PROBABILITY)
         if lookups:
-            self.names.failure = _probability(lookups, LOOKUP_PROBABILITY)
-        drawn.kills = dict.fromkeys(_names(list(kills)), KILL_PROBABILITY)
-        drawn.power = dict.fromkeys(_names(list(power)), KILL_PROBABILITY)
+            self.names.failure = _probability("lookups", lookups, LOOKUP_PROBABILITY)
+        drawn.kills = dict.fromkeys(_names(kills), KILL_PROBABILITY)
+        drawn.power = dict.fromkeys(_names(power), KILL_PROBABILITY)
         for name in (*drawn.kills, *drawn.power):
             if name not in self.hosts:
                 raise ValueError(no_host(self.hosts, name))
         if drift:
-            drawn.ask_for_drift(_probability(drift, DRIFT_PROBABILITY))
+            drawn.ask_for_drift(_probability("drift", drift, DRIFT_PROBABILITY))
         if late is not None:
             self.late = late
 
@@ -296,5 +300,16 @@ class Troubles:
         self.late = False
 
 
-def _probability(wanted: bool | float, usual: float) -> float:
+def _between(what: str, seconds: tuple[float, float] | float) -> tuple[float, float]:
+    """Return the least and the most of a time that is drawn. ValueError if it is no time."""
+    least, most = seconds if isinstance(seconds, (tuple, list)) else (seconds, seconds)
+    if not 0 <= least <= most < inf:
+        raise ValueError(f"{what} is in seconds, the least and the most, from 0 on, not {seconds}")
+    return least, most
+
+
+def _probability(what: str, wanted: bool | float, usual: float) -> float:
+    """Return what was asked for, the usual probability for True. ValueError if it is none."""
+    if not 0 <= wanted <= 1:
+        raise ValueError(f"{what} is a probability, from 0 to 1, not {wanted}")
     return usual if wanted is True else float(wanted)
