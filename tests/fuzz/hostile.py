@@ -399,6 +399,14 @@ def quietly(function: Callable[..., Any], *args: Any) -> None:
         pass
 
 
+def is_over(task: Any, loop: Any) -> bool:
+    """Whether nothing runs any more; nothing does where a call has emptied the `__dict__` of one of the two."""
+    try:
+        return task.done() or loop.is_closed()
+    except AttributeError:
+        return True
+
+
 def play(seed: int, calls: int) -> None:
     """Be a child: make the calls of a seed, tidy up, and say "done". The process ends here."""
     import cede as lib
@@ -425,11 +433,11 @@ def play(seed: int, calls: int) -> None:
     mine: list[socket.socket] = []
     task = loop.create_task(child(lib, loop, calls, mine))
     end = time.monotonic() + SECONDS_OF_A_CHILD
-    while not task.done() and not loop.is_closed() and time.monotonic() < end:
+    while not is_over(task, loop) and time.monotonic() < end:
         quietly(loop.call_later, 1, loop.stop)
         quietly(loop.run_forever)
     deeds.clear()
-    loop.set_exception_handler(lambda loop, context: None)
+    quietly(loop.set_exception_handler, lambda loop, context: None)
     for thing in [thing for thing in bag if thing is not loop and not isinstance(thing, (type, types.ModuleType))]:
         if isinstance(thing, Executor):
             quietly(thing.shutdown, False)
