@@ -78,7 +78,7 @@ WALKS = f"""
         for kind in classes:
             child = os.fork()
             if child == 0:
-                signal.alarm(20)
+                signal.alarm(60)
                 try:
                     walk(kind)
                     gc.collect()

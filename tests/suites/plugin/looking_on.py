@@ -16,6 +16,7 @@ import _thread
 import asyncio
 import gc
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -133,7 +134,8 @@ def on_stall(stall: observe.Stall) -> None:
         return  # the machine is to blame, and the log's line, at level INFO, says so
     report = Report("stall", str(stall), [])
     ident = next((ident for ident in seen_asleep if is_stack_of(stall, ident)), None)
-    if ident is not None and seen_asleep[ident] > stall.began + SLACK:
+    end = stall.began + stall.seconds if stall.over else math.inf  # after it the thread may well wait
+    if ident is not None and stall.began + SLACK < seen_asleep[ident] < end:
         report.false = f"its thread waited for the kernel {time.monotonic() - seen_asleep[ident]:.2f} s ago"
     if stall.seconds < THRESHOLD * 0.9:
         report.false = f"it lasted {stall.seconds} s"
