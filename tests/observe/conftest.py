@@ -5,6 +5,13 @@ from __future__ import annotations
 import pytest
 
 from cede import observe
+from cede.observe import stalls
+
+
+@pytest.fixture(autouse=True)
+def no_stalls_of_others():
+    """What blocked a loop in another test is not told of in this one."""
+    stalls.forget()
 
 
 @pytest.fixture
