@@ -62,9 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("share"):
-        mine = [item for item in items if zlib.crc32(item.nodeid.encode()) % 3 == sys.version_info.minor % 3]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(mine)])
-        items[:] = mine
+        shares: list[list[pytest.Item]] = [[], [], []]
+        for item in items:
+            shares[zlib.crc32(item.nodeid.encode()) % 3].append(item)
+        items[:] = shares.pop(sys.version_info.minor % 3)
+        config.hook.pytest_deselected(items=shares[0] + shares[1])
 
 
 @pytest.hookimpl(optionalhook=True)

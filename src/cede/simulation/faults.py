@@ -284,11 +284,8 @@ class Troubles:
         network.loss = _probability("loss", loss, LOSS_PROBABILITY)
         if lookups:
             self.names.failure = _probability("lookups", lookups, LOOKUP_PROBABILITY)
-        drawn.kills = dict.fromkeys(_names(kills), KILL_PROBABILITY)
-        drawn.power = dict.fromkeys(_names(power), KILL_PROBABILITY)
-        for name in (*drawn.kills, *drawn.power):
-            if name not in self.hosts:
-                raise ValueError(no_host(self.hosts, name))
+        drawn.kills = dict.fromkeys(self._known(kills), KILL_PROBABILITY)
+        drawn.power = dict.fromkeys(self._known(power), KILL_PROBABILITY)
         if drift:
             drawn.ask_for_drift(_probability("drift", drift, DRIFT_PROBABILITY))
         if late is not None:
